@@ -1,0 +1,20 @@
+//! Culprit says why a gateway answers 502, with proof.
+//!
+//! ```text
+//! Snapshot ──► Path ──► Plan of probes ──► Observations ──► Findings ──► Diagnosis
+//! (declared)   (resolved)                  (measured)        (judged)     (reported)
+//! ```
+//!
+//! Everything between `Snapshot` and `Diagnosis` is free of I/O; probes go through [`vantage::Vantage`].
+
+pub mod api;
+pub mod causes;
+pub mod cli;
+pub mod controller;
+pub mod diagnose;
+pub mod fact;
+pub mod path;
+pub mod probe;
+pub mod report;
+pub mod snapshot;
+pub mod vantage;

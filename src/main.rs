@@ -1,0 +1,3 @@
+//! The `culprit` binary: arguments to a subcommand, nothing else.
+
+fn main() {}

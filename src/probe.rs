@@ -1,0 +1,451 @@
+//! Questions put to the network, and the closed set of what may be seen.
+//!
+//! A [`Probe`] is a question, an [`Observation`] its answer from one vantage at one time. Types here are pure data; the
+//! submodules ask (I/O) and are called by a vantage only.
+
+pub mod dns;
+pub mod http;
+pub mod io;
+pub mod tcp;
+pub mod tls;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A question put to the network. Equal probes have equal answers within one diagnosis, so `attempt` tells repeats apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Probe {
+    /// What is asked.
+    pub question: Question,
+    /// 0 for the first time, counted up when the same thing is asked again.
+    pub attempt: u8,
+    /// Limit for the whole question.
+    pub timeout: Duration,
+}
+
+/// Default limit of a probe.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is asked of the network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Question {
+    /// Resolve a name (A and AAAA) as a fully qualified name.
+    Resolve {
+        /// The name, with or without a trailing dot.
+        name: String,
+        /// The server to ask; none means this vantage's own resolv.conf, first server that answers.
+        server: Option<SocketAddr>,
+    },
+    /// Open a TCP connection and close it.
+    Connect {
+        /// Where to.
+        to: SocketAddr,
+    },
+    /// Connect and do a TLS handshake that records and never trusts.
+    Handshake {
+        /// Where to.
+        to: SocketAddr,
+        /// Server name sent; none sends no SNI.
+        server_name: Option<String>,
+        /// ALPN offered, e.g. `h2`, `http/1.1`; empty offers none.
+        alpn: Vec<String>,
+    },
+    /// Connect and send one request; read the response head and up to 64 KiB of its body.
+    Request(Box<Request>),
+}
+
+/// One HTTP request on a fresh connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Request {
+    /// Where to.
+    pub to: SocketAddr,
+    /// Plain or TLS, and the version of HTTP spoken.
+    pub scheme: Scheme,
+    /// Server name of the TLS handshake; ignored for plain schemes.
+    pub server_name: Option<String>,
+    /// GET, HEAD or OPTIONS.
+    pub method: Method,
+    /// Host header (or :authority).
+    pub host: String,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How HTTP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
+pub enum Scheme {
+    /// HTTP/1.1 in plain text.
+    #[strum(serialize = "http")]
+    Http,
+    /// HTTP/1.1 in TLS.
+    #[strum(serialize = "https")]
+    Https,
+    /// HTTP/2 in plain text with prior knowledge.
+    #[strum(serialize = "h2c")]
+    H2c,
+    /// HTTP/2 in TLS.
+    #[strum(serialize = "h2")]
+    H2,
+}
+
+impl Scheme {
+    /// Whether the connection is encrypted.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Scheme::Https | Scheme::H2)
+    }
+}
+
+/// Methods that a probe may use: none that changes anything (RFC 9110 §9.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString)]
+pub enum Method {
+    /// GET
+    #[default]
+    #[strum(serialize = "GET")]
+    Get,
+    /// HEAD
+    #[strum(serialize = "HEAD")]
+    Head,
+    /// OPTIONS
+    #[strum(serialize = "OPTIONS")]
+    Options,
+}
+
+/// A probe's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// What was asked.
+    pub probe: Probe,
+    /// Where from, as a person reads it: `this process`, `pod traefik/traefik-x`.
+    pub vantage: String,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// How long it took to the outcome.
+    pub took: Duration,
+    /// What came.
+    pub outcome: Outcome,
+}
+
+/// What came of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A name resolved to these addresses (never empty).
+    Resolved(Vec<IpAddr>),
+    /// A name did not resolve.
+    NotResolved(DnsFailure),
+    /// A connection was accepted.
+    Connected,
+    /// A TLS handshake ended well; the certificate was recorded, not judged.
+    TlsEstablished(Box<TlsFacts>),
+    /// An HTTP response came, of whatever status.
+    Response(Box<Response>),
+    /// The wire failed in one of the closed ways.
+    Broken {
+        /// How.
+        signature: Signature,
+        /// The particulars in a few words, e.g. `TLS alert 112 (unrecognized name)`.
+        detail: String,
+        /// The first bytes that came, if any (at most 64), for what spoke another protocol.
+        first_bytes: Vec<u8>,
+    },
+    /// The probe was not sent: not allowed, over budget, or this vantage could not. Says nothing about the network.
+    NotSent(String),
+}
+
+/// How a name failed to resolve. Time-out means the path, NXDOMAIN means the name; never merge the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
+pub enum DnsFailure {
+    /// The name does not exist (RFC 1035 RCODE 3).
+    #[strum(serialize = "NXDOMAIN")]
+    NxDomain,
+    /// The name exists and has no address (RFC 2308 NODATA).
+    #[strum(serialize = "no data")]
+    NoData,
+    /// The server failed (RCODE 2).
+    #[strum(serialize = "SERVFAIL")]
+    ServFail,
+    /// The server refused (RCODE 5).
+    #[strum(serialize = "REFUSED by the DNS server")]
+    Refused,
+    /// No server answered in time.
+    #[strum(serialize = "no answer in time")]
+    Timeout,
+    /// No server could be reached at all.
+    #[strum(serialize = "DNS server unreachable")]
+    Unreachable,
+    /// The text is no DNS name (a URL, an address with a port, a label too long …).
+    #[strum(serialize = "not a DNS name")]
+    InvalidName,
+}
+
+/// What a TLS handshake showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// Protocol version, e.g. `TLSv1.3`.
+    pub version: String,
+    /// ALPN chosen.
+    pub alpn: Option<String>,
+    /// Whether the server asked for a client certificate.
+    pub client_certificate_requested: bool,
+    /// The leaf certificate, if it could be parsed.
+    pub certificate: Option<Certificate>,
+}
+
+/// What matters of a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// Subject common name.
+    pub common_name: Option<String>,
+    /// DNS and IP names of the subject alternative name.
+    pub names: Vec<String>,
+    /// Issuer as text.
+    pub issuer: String,
+    /// Whether issuer and subject are the same.
+    pub self_signed: bool,
+    /// Start of its validity.
+    pub not_before: Option<Timestamp>,
+    /// End of its validity.
+    pub not_after: Option<Timestamp>,
+}
+
+impl Certificate {
+    /// Whether a host is covered by the names (RFC 6125 §6.4: one left-most wildcard label; the common name does not count).
+    pub fn covers(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.names.iter().any(|name| {
+            let name = name.to_ascii_lowercase();
+            match name.strip_prefix("*.") {
+                Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
+                None => name == host,
+            }
+        })
+    }
+}
+
+/// An HTTP response, cut to what judging needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// HTTP version, e.g. `HTTP/1.1`.
+    pub version: String,
+    /// Headers, names in lower case, values escaped; at most 64 of 512 bytes.
+    pub headers: Vec<(String, String)>,
+    /// Start of the body as text (at most 512 characters, escaped), for fingerprints; never stored in a resource.
+    pub body_start: String,
+    /// A hash of the first 64 KiB of the body.
+    pub body_hash: u64,
+    /// Bytes of body read (at most 64 KiB).
+    pub body_length: usize,
+    /// Whether the body ended as announced, or was cut.
+    pub body_cut: bool,
+    /// Facts of the TLS connection, if it was one.
+    pub tls: Option<TlsFacts>,
+}
+
+impl Response {
+    /// The value of a header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// What happened on the wire; the pivot between gateways. A status code is never a signature.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "SCREAMING-KEBAB-CASE")]
+#[strum(serialize_all = "SCREAMING-KEBAB-CASE")]
+pub enum Signature {
+    /// RST or ICMP port unreachable to the SYN, at once.
+    Refused,
+    /// SYN never answered.
+    ConnTimeout,
+    /// ARP failure, ICMP host unreachable or prohibited.
+    HostUnreach,
+    /// No route from this vantage.
+    NetUnreach,
+    /// Accepted, request sent, FIN before the head of a response.
+    EofEarly,
+    /// Accepted, RST before the head of a response.
+    RstEarly,
+    /// Connected, then silence.
+    ReadTimeout,
+    /// The gateway has nobody to call.
+    NoEndpoint,
+    /// No rule of the gateway matched.
+    NoRoute,
+    /// A name did not resolve.
+    DnsFail,
+    /// A ClientHello met a plain-text port.
+    TlsToPlain,
+    /// Plain text met a TLS port.
+    PlainToTls,
+    /// Chain or expiry was rejected.
+    TlsVerify,
+    /// The certificate does not carry the expected name.
+    TlsName,
+    /// The peer aborted the handshake.
+    TlsAlert,
+    /// Response headers over the limit.
+    HdrBig,
+    /// What came is not a well-formed response head: a malformed header, or another protocol.
+    HdrBad,
+    /// Cut after the status line.
+    BodyCut,
+    /// HTTP/2 was spoken to an HTTP/1 server.
+    #[strum(serialize = "H2-TO-H1")]
+    #[serde(rename = "H2-TO-H1")]
+    H2ToH1,
+    /// HTTP/1 was spoken to an HTTP/2-only server.
+    #[strum(serialize = "H1-TO-H2")]
+    #[serde(rename = "H1-TO-H2")]
+    H1ToH2,
+    /// A request body over the limit.
+    BodyBig,
+    /// The backend itself answered with an error status.
+    Relayed,
+    /// The gateway itself is out of something.
+    Overload,
+    /// The client left first.
+    ClientGone,
+}
+
+impl Probe {
+    /// A first attempt with the default limit.
+    pub fn new(question: Question) -> Self {
+        Probe { question, attempt: 0, timeout: DEFAULT_TIMEOUT }
+    }
+
+    /// A TCP connect.
+    pub fn connect(to: SocketAddr) -> Self {
+        Probe::new(Question::Connect { to })
+    }
+
+    /// The same probe with another attempt number.
+    #[must_use]
+    pub fn again(&self, attempt: u8) -> Self {
+        Probe { attempt, ..self.clone() }
+    }
+
+    /// Where it goes, or nothing for a look-up by the vantage's own resolver.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.question {
+            Question::Resolve { server, .. } => *server,
+            Question::Connect { to } | Question::Handshake { to, .. } => Some(*to),
+            Question::Request(request) => Some(request.to),
+        }
+    }
+}
+
+impl std::fmt::Display for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.question {
+            Question::Resolve { name, server: None } => write!(f, "resolve {name}"),
+            Question::Resolve { name, server: Some(server) } => write!(f, "resolve {name} at {server}"),
+            Question::Connect { to } => write!(f, "connect {to}"),
+            Question::Handshake { to, server_name, .. } => {
+                write!(f, "TLS handshake with {to}")?;
+                server_name.as_ref().map_or(Ok(()), |name| write!(f, " for {name}"))
+            }
+            Question::Request(r) => {
+                write!(f, "{} {}://{}{}", r.method, r.scheme, r.to, r.path)?;
+                if r.host.is_empty() { Ok(()) } else { write!(f, " (Host: {})", r.host) }
+            }
+        }
+    }
+}
+
+impl Observation {
+    /// How the wire failed; nothing where the question was answered. A status of 500 and above is RELAYED.
+    pub fn signature(&self) -> Option<Signature> {
+        match &self.outcome {
+            Outcome::Resolved(_) | Outcome::Connected | Outcome::TlsEstablished(_) | Outcome::NotSent(_) => None,
+            Outcome::NotResolved(_) => Some(Signature::DnsFail),
+            Outcome::Response(r) if r.status >= 500 => Some(Signature::Relayed),
+            Outcome::Response(r) if r.body_cut => Some(Signature::BodyCut),
+            Outcome::Response(_) => None,
+            Outcome::Broken { signature, .. } => Some(*signature),
+        }
+    }
+
+    /// The response, if one came.
+    pub fn response(&self) -> Option<&Response> {
+        match &self.outcome {
+            Outcome::Response(response) => Some(response),
+            _ => None,
+        }
+    }
+
+    /// What came, in a few words and without times, so that it stays the same while the fault does.
+    pub fn outcome_text(&self) -> String {
+        match &self.outcome {
+            Outcome::Resolved(ips) => ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            Outcome::NotResolved(failure) => failure.to_string(),
+            Outcome::Connected => "connected".into(),
+            Outcome::TlsEstablished(tls) => match tls.certificate.as_ref().and_then(|c| c.common_name.as_ref()) {
+                Some(name) => format!("{} with the certificate of {name}", tls.version),
+                None => tls.version.clone(),
+            },
+            Outcome::Response(r) if r.body_cut => format!("{}, then the body was cut", r.status),
+            Outcome::Response(r) => r.status.to_string(),
+            Outcome::Broken { signature, detail, .. } if detail.is_empty() => signature.plain_words().into(),
+            Outcome::Broken { detail, .. } => detail.clone(),
+            Outcome::NotSent(why) => format!("not sent: {why}"),
+        }
+    }
+}
+
+/// As one line of proof: `GET http://10.244.1.7:8088/ → connection refused`.
+impl std::fmt::Display for Observation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} → {}", self.probe, self.outcome_text())
+    }
+}
+
+impl Signature {
+    /// The signature in plain words.
+    pub fn plain_words(self) -> &'static str {
+        match self {
+            Signature::Refused => "connection refused",
+            Signature::ConnTimeout => "no answer to the connection attempt",
+            Signature::HostUnreach => "no route to host",
+            Signature::NetUnreach => "network is unreachable",
+            Signature::EofEarly => "connection closed before a response",
+            Signature::RstEarly => "connection reset before a response",
+            Signature::ReadTimeout => "no response in time",
+            Signature::NoEndpoint => "no endpoint to call",
+            Signature::NoRoute => "no rule matched",
+            Signature::DnsFail => "name did not resolve",
+            Signature::TlsToPlain => "the port answers TLS with plain text",
+            Signature::PlainToTls => "the port wants TLS",
+            Signature::TlsVerify => "certificate not trusted",
+            Signature::TlsName => "certificate is for another name",
+            Signature::TlsAlert => "TLS handshake aborted",
+            Signature::HdrBig => "response headers too big",
+            Signature::HdrBad => "not an HTTP response",
+            Signature::BodyCut => "response cut short",
+            Signature::H2ToH1 => "the port speaks HTTP/1 only",
+            Signature::H1ToH2 => "the port speaks HTTP/2 only",
+            Signature::BodyBig => "request body too big",
+            Signature::Relayed => "the backend answered with an error",
+            Signature::Overload => "the gateway is out of resources",
+            Signature::ClientGone => "the client left first",
+        }
+    }
+}
