@@ -1,1 +1,27 @@
-//! To be written.
+//! The engine: which probes to send, what they say, which causes hold, and the document that comes of it. Pure.
+//!
+//! ```text
+//!            ┌────────── plan: what is still to ask ◄─────────┐
+//!            ▼                                                │ Missing::Probes
+//!   vantage sends ──► Observations ──► answers: works or not ─┤
+//!                                                             │
+//!                              causes: check every cause ─────┘
+//!                                        │ Findings
+//!                                        ▼
+//!                              rank ──► hops, status ──► Diagnosis
+//! ```
+//!
+//! An [`Examination`] does no I/O: it says what to ask next ([`Examination::next`]), takes the answers
+//! ([`Examination::record`]) and concludes. [`crate::vantage::examine`] drives it.
+
+mod answers;
+mod examination;
+mod hops;
+mod plan;
+mod rank;
+mod settings;
+mod status;
+
+pub use examination::{Examination, Step};
+pub use settings::{InvalidSettings, Settings};
+pub use status::{Conclusion, document_name, succeed};

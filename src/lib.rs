@@ -12,6 +12,7 @@ pub mod causes;
 pub mod cli;
 pub mod controller;
 pub mod diagnose;
+pub mod evidence;
 pub mod fact;
 pub mod path;
 pub mod probe;

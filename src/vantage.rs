@@ -3,11 +3,13 @@
 //! The one seam between the engine and the network: the engine plans probes, a [`Vantage`] sends them.
 
 pub mod local;
-pub mod scripted;
 
 use futures::future::BoxFuture;
 
+use crate::diagnose::{Conclusion, Examination, Settings, Step};
 use crate::probe::{Observation, Probe};
+use crate::snapshot::Snapshot;
+use crate::snapshot::objects::ObjectRef;
 
 /// A place that probes are sent from.
 pub trait Vantage: Send + Sync {
@@ -16,4 +18,26 @@ pub trait Vantage: Send + Sync {
 
     /// Sends one probe. Never fails: what could not be sent is an observation that says so.
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation>;
+}
+
+/// Something that holds a snapshot and lends it for a moment.
+pub trait Lends: Send + Sync {
+    /// Calls a function with the snapshot.
+    fn lend<R>(&self, f: impl FnOnce(&Snapshot) -> R) -> R;
+}
+
+impl Lends for Snapshot {
+    fn lend<R>(&self, f: impl FnOnce(&Snapshot) -> R) -> R {
+        f(self)
+    }
+}
+
+/// Diagnoses one target: drives an examination to its end.
+pub async fn examine(snapshot: &impl Lends, vantage: &dyn Vantage, target: ObjectRef, settings: Settings) -> Conclusion {
+    let mut examination = snapshot.lend(|s| Examination::begin(s, target, settings));
+    while let Step::Ask(probes) = snapshot.lend(|s| examination.next(s)) {
+        let answers = futures::future::join_all(probes.iter().map(|p| vantage.ask(p))).await;
+        examination.record(answers);
+    }
+    snapshot.lend(|s| examination.conclude(s))
 }

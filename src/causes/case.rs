@@ -1,0 +1,240 @@
+//! What a cause may look at: one path, the snapshot around it, and what was seen so far.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::causes::Missing;
+use crate::fact::Fact;
+use crate::path::{Endpoint, Gateway, Path};
+use crate::probe::{Observation, Outcome, Probe, Question, Request, Scheme, Signature};
+use crate::snapshot::Snapshot;
+use crate::snapshot::objects::{Key, Kind, ObjectRef, Pod, Service, ServicePort};
+
+/// Everything that was asked in one diagnosis, by the question.
+pub type Observations = BTreeMap<Probe, Observation>;
+
+/// What asking the route end to end has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndToEnd {
+    /// Nobody asked, for this reason.
+    NotAsked(String),
+    /// Every request was answered as expected.
+    Works,
+    /// Some requests failed.
+    Partly {
+        /// Requests that failed.
+        failed: usize,
+        /// Requests sent.
+        asked: usize,
+    },
+    /// Every request failed.
+    Fails,
+}
+
+/// One path under judgement.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// The whole snapshot, for what lies beside the path.
+    pub snapshot: &'a Snapshot,
+    /// The path.
+    pub path: &'a Path,
+    /// What was asked so far.
+    pub seen: &'a Observations,
+    /// What asking end to end has shown.
+    pub end_to_end: &'a EndToEnd,
+    /// Requests through the gateway that failed, first one first.
+    pub failures: &'a [&'a Observation],
+    /// Requests through the gateway that were answered as expected.
+    pub successes: &'a [&'a Observation],
+    /// Whether probes can be sent at all; offline they cannot.
+    pub online: bool,
+    /// Limit of one walking probe.
+    pub timeout: Duration,
+}
+
+/// An endpoint with what the gateway's own request to it showed.
+#[derive(Clone, Copy, Debug)]
+pub struct EndpointView<'a> {
+    /// The endpoint.
+    pub endpoint: &'a Endpoint,
+    /// The request that the gateway would send, and what came of it.
+    pub seen: &'a Observation,
+}
+
+impl<'a> Case<'a> {
+    /// The answer to a probe; where it was not asked yet, asks the engine for it.
+    pub fn ask(&self, probe: Probe) -> Result<&'a Observation, Missing> {
+        match self.seen.get(&probe) {
+            Some(Observation { outcome: Outcome::NotSent(why), .. }) => Err(Missing::Fact(format!("{probe}: {why}"))),
+            Some(observation) => Ok(observation),
+            None if self.online => Err(Missing::Probes(vec![probe])),
+            None => Err(Missing::Fact(format!("{probe}: nothing is probed here"))),
+        }
+    }
+
+    /// The answers to several probes, asked at once. Those that could not be sent are left out, unless none could.
+    pub fn ask_all(&self, probes: Vec<Probe>) -> Result<Vec<&'a Observation>, Missing> {
+        let unasked: Vec<Probe> = probes.iter().filter(|p| !self.seen.contains_key(p)).cloned().collect();
+        if !unasked.is_empty() {
+            return if self.online { Err(Missing::Probes(unasked)) } else { Err(Missing::Fact("nothing is probed here".into())) };
+        }
+        let answers = probes.iter().filter_map(|p| self.seen.get(p));
+        let sent: Vec<_> = answers.filter(|o| !matches!(o.outcome, Outcome::NotSent(_))).collect();
+        match probes.first() {
+            Some(first) if sent.is_empty() => self.ask(first.clone()).map(|o| vec![o]),
+            _ => Ok(sent),
+        }
+    }
+
+    /// The request that the gateway sends to an address for this route.
+    pub fn request_to(&self, to: std::net::SocketAddr, scheme: Scheme) -> Probe {
+        endpoint_request(self.path, to, scheme, self.timeout)
+    }
+
+    /// A TCP connect within the walking limit.
+    pub fn connect_to(&self, to: std::net::SocketAddr) -> Probe {
+        Probe { timeout: self.timeout, ..Probe::connect(to) }
+    }
+
+    /// The Service, where it exists. Unknown where the snapshot does not cover it.
+    pub fn service(&self) -> Result<Option<&'a Arc<Service>>, Missing> {
+        known(&self.path.backend.service, "the Service")
+    }
+
+    /// The Service's port that the route names.
+    pub fn service_port(&self) -> Result<Option<&'a ServicePort>, Missing> {
+        known(&self.path.backend.port, "the Service's port")
+    }
+
+    /// The pods that the Service's selector matches; none where it has no selector.
+    pub fn pods(&self) -> Result<&'a [Arc<Pod>], Missing> {
+        Ok(known(&self.path.backend.pods, "the Service's pods")?.map_or(&[], Vec::as_slice))
+    }
+
+    /// The gateway, where there is one.
+    pub fn gateway(&self) -> Result<Option<&'a Gateway>, Missing> {
+        known(&self.path.gateway, "the gateway")
+    }
+
+    /// The ready endpoints. Unknown where the snapshot does not cover the Service's slices.
+    pub fn ready_endpoints(&self) -> Result<Vec<&'a Endpoint>, Missing> {
+        known(&self.path.backend.slices, "the Service's EndpointSlices")?;
+        Ok(self.path.backend.ready_endpoints().collect())
+    }
+
+    /// Whether the gateway has nobody to call: the Service and port exist, and no endpoint is ready.
+    pub fn has_no_ready_endpoint(&self) -> Result<bool, Missing> {
+        let (Some(service), Some(_)) = (self.service()?, self.service_port()?) else { return Ok(false) };
+        if service.service_type == crate::snapshot::objects::ServiceType::ExternalName {
+            return Ok(false);
+        }
+        Ok(self.ready_endpoints()?.is_empty())
+    }
+
+    /// Every ready endpoint that was walked, with what the gateway's own request to it showed.
+    /// Asks for those that were not walked yet, up to the engine's sample.
+    pub fn walked(&self) -> Result<Vec<EndpointView<'a>>, Missing> {
+        self.ready_endpoints()?;
+        let endpoints: Vec<_> = sample(&self.path.backend.endpoints).filter(|e| e.ready).collect();
+        let sockets: Vec<_> = endpoints.iter().filter_map(|e| e.socket().map(|s| (*e, s))).collect();
+        let probes = sockets.iter().map(|(_, s)| self.request_to(*s, self.path.backend.scheme)).collect();
+        if sockets.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask_all(probes)?;
+        let view = |(endpoint, socket): (&'a Endpoint, _)| {
+            let seen = self.seen.get(&self.request_to(socket, self.path.backend.scheme))?;
+            (!matches!(seen.outcome, Outcome::NotSent(_))).then_some(EndpointView { endpoint, seen })
+        };
+        Ok(sockets.into_iter().filter_map(view).collect())
+    }
+
+    /// The walked endpoints that show one of these signatures.
+    pub fn walked_with(&self, signatures: &[Signature]) -> Result<Vec<EndpointView<'a>>, Missing> {
+        let views = self.walked()?;
+        Ok(views.into_iter().filter(|v| v.seen.signature().is_some_and(|s| signatures.contains(&s))).collect())
+    }
+
+    /// The route's object.
+    pub fn target(&self) -> &'a ObjectRef {
+        &self.path.route.target
+    }
+
+    /// The Service as a reference: the one named by the route, whether it exists or not.
+    pub fn service_ref(&self) -> Option<ObjectRef> {
+        self.path.route.service.clone().map(|key| ObjectRef { kind: Kind::Service, key })
+    }
+
+    /// The namespace of the backend.
+    pub fn namespace(&self) -> &'a str {
+        &self.path.route.target.key.namespace
+    }
+
+    /// The Service's key as `namespace/name`, for messages.
+    pub fn service_name(&self) -> String {
+        self.path.route.service.as_ref().map(Key::to_string).unwrap_or_default()
+    }
+
+    /// The first failing request through the gateway as a line of proof, or what is known instead.
+    pub fn failing_line(&self) -> String {
+        match (self.failures.first(), self.end_to_end) {
+            (Some(failure), _) => failure.to_string(),
+            (None, EndToEnd::NotAsked(why)) => format!("{} was not asked: {why}", self.path.route.title()),
+            (None, _) => format!("{} does not answer as expected", self.path.route.title()),
+        }
+    }
+
+    /// `all 3 endpoints` or `1 of 3 endpoints`.
+    pub fn share(&self, part: usize) -> String {
+        let all = self.path.backend.ready_endpoints().count();
+        match (part, all) {
+            (1, 1) => "the only endpoint".into(),
+            (part, all) if part >= all => format!("all {all} endpoints"),
+            (part, all) => format!("{part} of {all} endpoints"),
+        }
+    }
+}
+
+/// Endpoints walked at most; above that a sample is taken that covers every node and every state.
+pub const ENDPOINT_SAMPLE: usize = 10;
+
+/// The endpoints that are walked: all of them up to the sample's size, else one of each node first, then the others.
+pub fn sample(endpoints: &[Endpoint]) -> impl Iterator<Item = &Endpoint> {
+    let mut seen = std::collections::BTreeSet::new();
+    let distinct = |e: &&Endpoint| {
+        let template = e.pod.known().and_then(|p| p.meta.labels.get("pod-template-hash").cloned());
+        seen.insert((e.node.clone(), e.ready, template))
+    };
+    let (mut first, mut rest): (Vec<&Endpoint>, Vec<&Endpoint>) = (Vec::new(), Vec::new());
+    let mut distinct = distinct;
+    for endpoint in endpoints {
+        if distinct(&endpoint) { first.push(endpoint) } else { rest.push(endpoint) }
+    }
+    first.extend(rest);
+    first.into_iter().take(ENDPOINT_SAMPLE)
+}
+
+/// The request that a gateway sends to an endpoint for a path.
+pub fn endpoint_request(path: &Path, to: std::net::SocketAddr, scheme: Scheme, timeout: Duration) -> Probe {
+    let host = path.route.asked_host().unwrap_or_else(|| to.to_string());
+    let request = Request {
+        to,
+        scheme,
+        server_name: path.route.asked_host(),
+        method: crate::probe::Method::Get,
+        host,
+        path: path.route.asked_path(),
+        headers: Vec::new(),
+    };
+    Probe { question: Question::Request(Box::new(request)), attempt: 0, timeout }
+}
+
+fn known<'f, T>(fact: &'f Fact<T>, what: &str) -> Result<Option<&'f T>, Missing> {
+    match fact {
+        Fact::Known(value) => Ok(Some(value)),
+        Fact::Absent => Ok(None),
+        Fact::NotAsked => Err(Missing::Fact(format!("{what} was not looked up"))),
+        Fact::Failed(why) => Err(Missing::Fact(format!("{what} could not be looked up: {why}"))),
+    }
+}

@@ -1,0 +1,100 @@
+//! Building findings, so that a cause's check reads as what it says.
+
+use crate::api::{Confidence, Evidence, EvidenceKind, Finding, Fix, ObjectField, Proof};
+use crate::causes::Cause;
+use crate::probe::Observation;
+use crate::snapshot::objects::ObjectRef;
+
+/// A finding under construction; made by [`Cause::finding`].
+#[derive(Clone, Debug)]
+pub struct FindingBuilder(Finding);
+
+impl Cause {
+    /// Begins a finding of this cause with its sentence (which ends in a full stop).
+    pub fn finding(&self, confidence: Confidence, message: impl Into<String>) -> FindingBuilder {
+        FindingBuilder(Finding {
+            cause: self.slug.into(),
+            hop: self.hop,
+            severity: self.severity,
+            confidence,
+            message: message.into(),
+            ..Finding::default()
+        })
+    }
+}
+
+impl FindingBuilder {
+    /// Names an object and the field of it that matters (empty for none).
+    #[must_use]
+    pub fn object(mut self, object: &ObjectRef, field: &str) -> Self {
+        self.0.objects.push(object_field(object, field));
+        self
+    }
+
+    /// Adds what a probe saw.
+    #[must_use]
+    pub fn saw(mut self, observation: &Observation) -> Self {
+        self.0.evidence.push(Evidence {
+            kind: EvidenceKind::Probe,
+            vantage: Some(observation.vantage.clone()),
+            text: observation.to_string(),
+        });
+        self
+    }
+
+    /// Adds what an object states.
+    #[must_use]
+    pub fn states(mut self, text: impl Into<String>) -> Self {
+        self.0.evidence.push(Evidence { kind: EvidenceKind::Object, vantage: None, text: text.into() });
+        self
+    }
+
+    /// Sets the failing line next to the one that works or decides.
+    #[must_use]
+    pub fn proof(mut self, failing: impl Into<String>, passing: impl Into<String>) -> Self {
+        self.0.proof = Some(Proof { failing: failing.into(), passing: passing.into() });
+        self
+    }
+
+    /// Says how to mend it.
+    #[must_use]
+    pub fn fix(mut self, summary: impl Into<String>) -> Self {
+        self.0.fix.get_or_insert_with(Fix::default).summary = summary.into();
+        self
+    }
+
+    /// Adds a command that mends it, or shows what has to be decided.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.0.fix.get_or_insert_with(Fix::default).commands.push(command.into());
+        self
+    }
+
+    /// Overrides the cause's severity.
+    #[must_use]
+    pub fn severity(mut self, severity: crate::api::Severity) -> Self {
+        self.0.severity = severity;
+        self
+    }
+
+    /// The finding.
+    pub fn build(self) -> Finding {
+        self.0
+    }
+}
+
+impl From<FindingBuilder> for Option<Finding> {
+    fn from(builder: FindingBuilder) -> Self {
+        Some(builder.build())
+    }
+}
+
+/// An object's reference as the resource prints it.
+pub fn object_field(object: &ObjectRef, field: &str) -> ObjectField {
+    ObjectField {
+        kind: object.kind.to_string(),
+        namespace: (!object.key.namespace.is_empty()).then(|| object.key.namespace.to_string()),
+        name: object.key.name.to_string(),
+        field: (!field.is_empty()).then(|| field.to_owned()),
+    }
+}

@@ -1,0 +1,59 @@
+//! Which finding is the answer: the causes that hold, those they explain away, and their order.
+
+use std::collections::BTreeSet;
+
+use crate::api::{Confidence, Finding};
+use crate::causes::{self, Case, EndToEnd, Missing, When};
+
+/// What judging every cause of one path gave.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// Findings, the answer first.
+    pub findings: Vec<Finding>,
+    /// Causes that could not be judged, with what is missing.
+    pub unknown: Vec<(&'static str, Missing)>,
+}
+
+/// Judges every cause of a path.
+pub fn judge(case: &Case<'_>) -> Judged {
+    let works = *case.end_to_end == EndToEnd::Works;
+    let mut judged = Judged::default();
+    for cause in causes::all().filter(|c| !works || c.when == When::Always) {
+        match (cause.check)(case) {
+            Ok(Some(finding)) => judged.findings.push(capped(finding, case)),
+            Ok(None) => {}
+            Err(missing) => judged.unknown.push((cause.slug, missing)),
+        }
+    }
+    hide_explained(&mut judged.findings);
+    judged.findings.sort_by_key(order);
+    judged
+}
+
+/// What was not seen to fail end to end is not proven to fail.
+fn capped(mut finding: Finding, case: &Case<'_>) -> Finding {
+    if matches!(case.end_to_end, EndToEnd::NotAsked(_)) && finding.confidence == Confidence::Proven {
+        finding.confidence = Confidence::Likely;
+    }
+    finding
+}
+
+/// A cause that explains another hides it, and what that one explains too.
+fn hide_explained(findings: &mut Vec<Finding>) {
+    let mut hidden: BTreeSet<&str> = BTreeSet::new();
+    let mut open: Vec<&str> = findings.iter().map(|f| f.cause.as_str()).collect();
+    while let Some(slug) = open.pop() {
+        for explained in causes::by_slug(slug).map_or(&[][..], |c| c.explains) {
+            if hidden.insert(explained) {
+                open.push(explained);
+            }
+        }
+    }
+    let hidden: BTreeSet<String> = hidden.into_iter().map(str::to_owned).collect();
+    findings.retain(|f| !hidden.contains(&f.cause));
+}
+
+/// Errors before warnings, proven before likely before possible, then the hop nearest to the client.
+fn order(finding: &Finding) -> impl Ord + use<> {
+    (finding.severity, finding.confidence, finding.hop, finding.cause.clone())
+}
