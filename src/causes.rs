@@ -6,8 +6,15 @@
 mod case;
 mod finding;
 
+pub mod app;
 pub mod endpoints;
+pub mod listener;
+pub mod network;
+pub mod protocol;
+pub mod resources;
 pub mod route;
+pub mod service;
+pub mod socket;
 
 pub use case::{Case, EndToEnd, EndpointView, Observations, endpoint_request, sample};
 pub use finding::FindingBuilder;
@@ -75,7 +82,17 @@ macro_rules! group {
 pub(crate) use group;
 
 /// The groups by the name of their folder, in the order of a request's path.
-pub static GROUPS: &[(&str, &[&Cause])] = &[("route", route::CAUSES), ("endpoints", endpoints::CAUSES)];
+pub static GROUPS: &[(&str, &[&Cause])] = &[
+    ("listener", listener::CAUSES),
+    ("route", route::CAUSES),
+    ("service", service::CAUSES),
+    ("endpoints", endpoints::CAUSES),
+    ("network", network::CAUSES),
+    ("socket", socket::CAUSES),
+    ("protocol", protocol::CAUSES),
+    ("app", app::CAUSES),
+    ("resources", resources::CAUSES),
+];
 
 /// Every cause, in the order of a request's path.
 pub fn all() -> impl Iterator<Item = &'static Cause> {

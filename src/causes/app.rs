@@ -1,0 +1,3 @@
+//! Causes in the application itself.
+
+super::group![];

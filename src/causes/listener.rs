@@ -1,0 +1,3 @@
+//! Causes in the gateway's own sockets, certificates and pods.
+
+super::group![];

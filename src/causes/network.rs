@@ -1,0 +1,3 @@
+//! Causes in DNS, policies and what carries packets.
+
+super::group![];

@@ -1,0 +1,3 @@
+//! Causes in what is spoken on the connection.
+
+super::group![];

@@ -1,0 +1,3 @@
+//! Causes in what pods and nodes run out of.
+
+super::group![];

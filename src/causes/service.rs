@@ -1,0 +1,3 @@
+//! Causes in the Service object.
+
+super::group![];

@@ -1,0 +1,3 @@
+//! Causes in the listening socket.
+
+super::group![];

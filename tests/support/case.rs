@@ -1,0 +1,221 @@
+//! A fixture: a world of objects and a scripted network, what is changed in it, and what Culprit is to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use culprit::api::{Confidence, DiagnosisSpec, ProbeSettings, Verdict};
+use culprit::diagnose::{Examination, Settings, Step};
+use culprit::snapshot::objects::{Kind, ObjectRef};
+use culprit::snapshot::{Coverage, Snapshot, files};
+use culprit::vantage::Vantage;
+use serde::Deserialize;
+use serde_json::Value;
+use strum::IntoEnumIterator;
+
+use super::network::Network;
+
+/// One file below `tests/causes/`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fixture {
+    /// What is shown here, in a sentence.
+    pub about: String,
+    /// The world that it begins from: a file of `tests/causes/worlds/`.
+    #[serde(default = "shop")]
+    pub world: String,
+    /// What is diagnosed, as `Ingress/shop/web`.
+    #[serde(default = "web")]
+    pub target: String,
+    /// Merge patches (RFC 7386) by `Kind/namespace/name`; null deletes the object.
+    #[serde(default)]
+    pub change: BTreeMap<String, Value>,
+    /// Further objects.
+    #[serde(default)]
+    pub add: Vec<Value>,
+    /// Kinds that could not be read, with the reason.
+    #[serde(default)]
+    pub unread: BTreeMap<String, String>,
+    /// Merged over the world's network; a null removes an entry.
+    #[serde(default)]
+    pub network: Value,
+    /// Probe settings.
+    #[serde(default)]
+    pub probe: Option<ProbeSettings>,
+    /// Whether nothing is probed, as with manifests alone.
+    #[serde(default)]
+    pub offline: bool,
+    /// What Culprit is to say.
+    pub expect: Expectation,
+}
+
+fn shop() -> String {
+    "shop".into()
+}
+
+fn web() -> String {
+    "Ingress/shop/web".into()
+}
+
+/// What Culprit is to say of a fixture.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    pub verdict: Verdict,
+    /// The first finding's cause; none means no finding at all.
+    #[serde(default)]
+    pub cause: Option<String>,
+    #[serde(default)]
+    pub confidence: Option<Confidence>,
+    /// Who made the failing answer.
+    #[serde(default)]
+    pub answered_by: Option<String>,
+    /// A part of the first finding's message.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Causes that are found below the first.
+    #[serde(default)]
+    pub also: Vec<String>,
+    /// Causes that must not be found.
+    #[serde(default)]
+    pub silent: Vec<String>,
+    /// Causes that must answer that they cannot tell.
+    #[serde(default)]
+    pub unknown: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct World {
+    objects: Vec<Value>,
+    network: Value,
+}
+
+/// The folder of all fixtures.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/causes")
+}
+
+/// Every fixture as `(folder, name, fixture)`, in order. The worlds are no fixtures.
+pub fn all() -> Vec<(String, String, Fixture)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder()).expect("tests/causes can be read") {
+        let directory = entry.expect("a folder entry").path();
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !directory.is_dir() || name == "worlds" {
+            continue;
+        }
+        for file in std::fs::read_dir(&directory).expect("a fixture folder can be read") {
+            let file = file.expect("a folder entry").path();
+            let case = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            found.push((name.clone(), case, read(&file)));
+        }
+    }
+    found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    found
+}
+
+fn read<T: serde::de::DeserializeOwned>(file: &Path) -> T {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+/// What an examination of a fixture gave.
+pub struct Result {
+    pub status: culprit::api::DiagnosisStatus,
+    pub unknown: Vec<(String, String)>,
+}
+
+impl Fixture {
+    /// Runs the whole engine on it.
+    pub fn run(&self) -> Result {
+        let world: World = read(&folder().join("worlds").join(format!("{}.yaml", self.world)));
+        let snapshot = self.snapshot(world.objects);
+        let network = self.network(world.network);
+        let target = reference(&self.target);
+        let spec = DiagnosisSpec { probe: self.probe.clone(), ..DiagnosisSpec::default() };
+        let mut settings = Settings::parse(&spec).expect("the fixture's probe settings are valid");
+        settings.online = !self.offline;
+        let mut examination = Examination::begin(&snapshot, target, settings);
+        while let Step::Ask(probes) = examination.next(&snapshot) {
+            let answers = probes.iter().map(|p| futures::executor::block_on(network.ask(p))).collect();
+            examination.record(answers);
+        }
+        let conclusion = examination.conclude(&snapshot);
+        let unknown = conclusion.unknown.clone();
+        Result { status: conclusion.into_status(jiff::Timestamp::UNIX_EPOCH, Some(1)), unknown }
+    }
+
+    fn snapshot(&self, mut objects: Vec<Value>) -> Snapshot {
+        let mut unused: BTreeSet<&String> = self.change.keys().collect();
+        objects.retain_mut(|object| {
+            let name = name_of(object);
+            let Some(patch) = self.change.get(&name) else { return true };
+            unused.remove(&name);
+            merge(object, patch);
+            !patch.is_null()
+        });
+        assert!(unused.is_empty(), "the fixture changes what the world does not have: {unused:?}");
+        let mut snapshot = Snapshot::default();
+        for kind in Kind::iter() {
+            snapshot.cover(kind, Coverage::Complete);
+        }
+        for object in objects.into_iter().chain(self.add.clone()) {
+            let name = name_of(&object);
+            let parsed = files::from_value(object).unwrap_or_else(|e| panic!("{name}: {e}"));
+            snapshot.apply(parsed.unwrap_or_else(|| panic!("{name}: not a kind that a snapshot holds")));
+        }
+        for (kind, why) in &self.unread {
+            let kind: Kind = kind.parse().expect("unread names a kind");
+            for reference in snapshot.references(kind) {
+                snapshot.remove(&reference);
+            }
+            snapshot.cover(kind, Coverage::Failed(why.clone()));
+        }
+        snapshot
+    }
+
+    fn network(&self, mut world: Value) -> Network {
+        // A socket or name is replaced as a whole; merging would mix two kinds of socket.
+        for part in ["sockets", "names"] {
+            for (key, value) in self.network.get(part).and_then(Value::as_object).into_iter().flatten() {
+                let entries = world.as_object_mut().expect("a network is a map").entry(part).or_insert_with(|| Value::Object(Default::default()));
+                let entries = entries.as_object_mut().expect("a part of a network is a map");
+                if value.is_null() { entries.remove(key) } else { entries.insert(key.clone(), value.clone()) };
+            }
+        }
+        serde_json::from_value(world).unwrap_or_else(|e| panic!("{}: network: {e}", self.about))
+    }
+}
+
+fn reference(text: &str) -> ObjectRef {
+    let mut parts = text.splitn(3, '/');
+    let mut part = || parts.next().unwrap_or_else(|| panic!("{text} is not Kind/namespace/name"));
+    let kind: Kind = part().parse().expect("a kind");
+    ObjectRef::new(kind, part(), part())
+}
+
+fn name_of(object: &Value) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (kind, namespace, name) = (text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+    if namespace.is_empty() { format!("{kind}/{name}") } else { format!("{kind}/{namespace}/{name}") }
+}
+
+/// RFC 7386.
+fn merge(value: &mut Value, patch: &Value) {
+    match (value, patch) {
+        (Value::Object(object), Value::Object(changes)) => {
+            for (key, change) in changes {
+                if change.is_null() {
+                    object.remove(key);
+                } else {
+                    merge(object.entry(key.clone()).or_insert(Value::Null), change);
+                }
+            }
+        }
+        (value, Value::Object(changes)) => {
+            *value = Value::Object(Default::default());
+            merge(value, &Value::Object(changes.clone()));
+        }
+        (value, patch) => *value = patch.clone(),
+    }
+}

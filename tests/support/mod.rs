@@ -1,0 +1,4 @@
+//! What the fixture tests share.
+
+pub mod case;
+pub mod network;
