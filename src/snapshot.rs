@@ -31,6 +31,8 @@ pub enum Coverage {
     NotLoaded,
     /// Every object of the kind, in the namespaces that were asked for.
     Complete,
+    /// Every object of the kind in one namespace; the others could not be read, for this reason.
+    Only(String, String),
     /// Loading failed: forbidden, not served, unreachable, or too old.
     Failed(String),
 }
@@ -168,7 +170,7 @@ impl Snapshot {
 
     /// An Ingress.
     pub fn ingress(&self, key: &Key) -> Fact<Arc<Ingress>> {
-        self.fact(Kind::Ingress, self.ingresses.get(key))
+        self.fact(Kind::Ingress, key, self.ingresses.get(key))
     }
 
     /// All Ingresses, in order of their keys.
@@ -178,17 +180,18 @@ impl Snapshot {
 
     /// An IngressClass.
     pub fn class(&self, name: &str) -> Fact<Arc<IngressClass>> {
-        self.fact(Kind::IngressClass, self.classes.get(&Key::new("", name)))
+        let key = Key::new("", name);
+        self.fact(Kind::IngressClass, &key, self.classes.get(&key))
     }
 
     /// All IngressClasses, where the kind is fully loaded.
     pub fn classes(&self) -> Fact<Vec<Arc<IngressClass>>> {
-        self.covered(Kind::IngressClass, || self.classes.values().cloned().collect())
+        self.covered(Kind::IngressClass, "", || self.classes.values().cloned().collect())
     }
 
     /// A Service.
     pub fn service(&self, key: &Key) -> Fact<Arc<Service>> {
-        self.fact(Kind::Service, self.services.get(key))
+        self.fact(Kind::Service, key, self.services.get(key))
     }
 
     /// All Services, in order of their keys.
@@ -203,7 +206,7 @@ impl Snapshot {
 
     /// The EndpointSlices of a Service, where the kind is fully loaded.
     pub fn slices_of(&self, service: &Key) -> Fact<Vec<Arc<EndpointSlice>>> {
-        self.covered(Kind::EndpointSlice, || {
+        self.covered(Kind::EndpointSlice, &service.namespace, || {
             let keys = self.slices_by_service.get(service).into_iter().flatten();
             keys.filter_map(|k| self.slices.get(k)).cloned().collect()
         })
@@ -211,7 +214,7 @@ impl Snapshot {
 
     /// A pod.
     pub fn pod(&self, key: &Key) -> Fact<Arc<Pod>> {
-        self.fact(Kind::Pod, self.pods.get(key))
+        self.fact(Kind::Pod, key, self.pods.get(key))
     }
 
     /// The pods of a namespace.
@@ -226,17 +229,18 @@ impl Snapshot {
 
     /// The pods of a namespace that carry labels, where pods are fully loaded.
     pub fn pods_labelled(&self, namespace: &str, labels: &Labels) -> Fact<Vec<Arc<Pod>>> {
-        self.covered(Kind::Pod, || self.pods_in(namespace).filter(|p| is_subset(labels, &p.meta.labels)).cloned().collect())
+        self.covered(Kind::Pod, namespace, || self.pods_in(namespace).filter(|p| is_subset(labels, &p.meta.labels)).cloned().collect())
     }
 
     /// The pods that own an address, where pods are fully loaded; empty where nobody does.
     pub fn pods_at(&self, ip: IpAddr) -> Fact<Vec<Arc<Pod>>> {
-        self.covered(Kind::Pod, || self.pods_by_ip.get(&ip).into_iter().flatten().filter_map(|k| self.pods.get(k)).cloned().collect())
+        self.covered(Kind::Pod, "", || self.pods_by_ip.get(&ip).into_iter().flatten().filter_map(|k| self.pods.get(k)).cloned().collect())
     }
 
     /// A node.
     pub fn node(&self, name: &str) -> Fact<Arc<Node>> {
-        self.fact(Kind::Node, self.nodes.get(&Key::new("", name)))
+        let key = Key::new("", name);
+        self.fact(Kind::Node, &key, self.nodes.get(&key))
     }
 
     /// All nodes.
@@ -246,17 +250,18 @@ impl Snapshot {
 
     /// A namespace.
     pub fn namespace(&self, name: &str) -> Fact<Arc<Namespace>> {
-        self.fact(Kind::Namespace, self.namespaces.get(&Key::new("", name)))
+        let key = Key::new("", name);
+        self.fact(Kind::Namespace, &key, self.namespaces.get(&key))
     }
 
     /// The NetworkPolicies of a namespace, where the kind is fully loaded.
     pub fn policies_in(&self, namespace: &str) -> Fact<Vec<Arc<NetworkPolicy>>> {
-        self.covered(Kind::NetworkPolicy, || in_namespace(&self.policies, namespace).cloned().collect())
+        self.covered(Kind::NetworkPolicy, namespace, || in_namespace(&self.policies, namespace).cloned().collect())
     }
 
     /// A workload.
     pub fn workload(&self, reference: &ObjectRef) -> Fact<Arc<Workload>> {
-        self.fact(reference.kind, self.workloads.get(reference))
+        self.fact(reference.kind, &reference.key, self.workloads.get(reference))
     }
 
     /// The workloads of a namespace, of every workload kind that is loaded.
@@ -274,20 +279,20 @@ impl Snapshot {
         self.ingresses_by_service.get(service).into_iter().flatten().filter_map(|k| self.ingresses.get(k))
     }
 
-    fn fact<T>(&self, kind: Kind, found: Option<&Arc<T>>) -> Fact<Arc<T>> {
-        match (found, self.coverage(kind)) {
-            (Some(object), _) => Fact::Known(object.clone()),
-            (None, Coverage::Complete) => Fact::Absent,
-            (None, Coverage::NotLoaded) => Fact::NotAsked,
-            (None, Coverage::Failed(why)) => Fact::Failed(why.clone()),
+    fn fact<T>(&self, kind: Kind, key: &Key, found: Option<&Arc<T>>) -> Fact<Arc<T>> {
+        match found {
+            Some(object) => Fact::Known(object.clone()),
+            None => self.covered(kind, &key.namespace, || ()).and_then(|()| Fact::Absent),
         }
     }
 
-    fn covered<T>(&self, kind: Kind, of: impl FnOnce() -> T) -> Fact<T> {
+    /// What is computed where a kind is held for a namespace (empty for the whole cluster).
+    fn covered<T>(&self, kind: Kind, namespace: &str, of: impl FnOnce() -> T) -> Fact<T> {
         match self.coverage(kind) {
             Coverage::Complete => Fact::Known(of()),
+            Coverage::Only(only, _) if only == namespace => Fact::Known(of()),
             Coverage::NotLoaded => Fact::NotAsked,
-            Coverage::Failed(why) => Fact::Failed(why.clone()),
+            Coverage::Only(_, why) | Coverage::Failed(why) => Fact::Failed(why.clone()),
         }
     }
 }

@@ -1,0 +1,393 @@
+//! From API objects to the pruned objects of a snapshot. Pure.
+
+mod pod;
+mod policy;
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::api::networking::v1 as networking;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::snapshot::objects::{
+    AddressType, Condition, ConditionStatus, EndpointSlice, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
+    Kind, Labels, Meta, Namespace, Node, Object, Owner, PathType, PortRef, Requirement, Selector, Service, ServicePort, ServiceType,
+    SliceEndpoint, SlicePort, Transport, Workload,
+};
+
+/// Makes a snapshot's object of an API object.
+pub trait Convert {
+    /// The pruned object.
+    fn convert(self) -> Object;
+}
+
+/// Prefixes of annotations that Culprit or a gateway reads; all others are dropped.
+const KEPT_ANNOTATIONS: &[&str] = &[
+    "culprit.dev/",
+    "kubernetes.io/ingress.",
+    "ingressclass.kubernetes.io/",
+    "ingress.kubernetes.io/",
+    "traefik.ingress.kubernetes.io/",
+    "nginx.ingress.kubernetes.io/",
+    "nginx.org/",
+    "haproxy.org/",
+    "haproxy-ingress.github.io/",
+    "projectcontour.io/",
+    "prometheus.io/port",
+];
+
+fn meta(meta: ObjectMeta) -> Meta {
+    let annotations = meta.annotations.unwrap_or_default();
+    let owner = meta.owner_references.unwrap_or_default().into_iter().find(|o| o.controller == Some(true));
+    Meta {
+        namespace: meta.namespace.unwrap_or_default(),
+        name: meta.name.unwrap_or_default(),
+        uid: meta.uid.unwrap_or_default(),
+        labels: meta.labels.unwrap_or_default(),
+        annotations: annotations.into_iter().filter(|(k, _)| KEPT_ANNOTATIONS.iter().any(|p| k.starts_with(p))).collect(),
+        owner: owner.map(|o| Owner { kind: o.kind, name: o.name }),
+        created: time(meta.creation_timestamp),
+        deleting: meta.deletion_timestamp.is_some(),
+        generation: meta.generation.unwrap_or_default(),
+    }
+}
+
+fn time(time: Option<Time>) -> Option<jiff::Timestamp> {
+    time.map(|t| t.0)
+}
+
+fn addresses(texts: impl IntoIterator<Item = String>) -> Vec<IpAddr> {
+    texts.into_iter().filter_map(|t| t.parse().ok()).collect()
+}
+
+fn port_number(number: i32) -> Option<u16> {
+    u16::try_from(number).ok().filter(|n| *n != 0)
+}
+
+fn port_ref(port: IntOrString) -> Option<PortRef> {
+    match port {
+        IntOrString::Int(number) => port_number(number).map(PortRef::Number),
+        IntOrString::String(name) => Some(name.parse().map_or(PortRef::Name(name), PortRef::Number)),
+    }
+}
+
+fn transport(protocol: Option<&str>) -> Transport {
+    match protocol {
+        Some("UDP") => Transport::Udp,
+        Some("SCTP") => Transport::Sctp,
+        _ => Transport::Tcp,
+    }
+}
+
+fn condition(kind: String, status: &str, reason: Option<String>, message: Option<String>, since: Option<Time>) -> Condition {
+    Condition {
+        condition_type: kind,
+        status: status.parse().unwrap_or(ConditionStatus::Unknown),
+        reason: reason.filter(|r| !r.is_empty()),
+        message: message.filter(|m| !m.is_empty()),
+        since: time(since),
+    }
+}
+
+fn selector(selector: LabelSelector) -> Selector {
+    let expressions = selector.match_expressions.unwrap_or_default().into_iter();
+    Selector {
+        labels: selector.match_labels.unwrap_or_default(),
+        expressions: expressions
+            .filter_map(|e| Some(Requirement { key: e.key, operator: e.operator.parse().ok()?, values: e.values.unwrap_or_default() }))
+            .collect(),
+    }
+}
+
+impl Convert for networking::Ingress {
+    fn convert(self) -> Object {
+        let spec = self.spec.unwrap_or_default();
+        let addresses = self.status.and_then(|s| s.load_balancer).and_then(|l| l.ingress).unwrap_or_default();
+        let meta = meta(self.metadata);
+        // The annotation is the older form and still read by every controller where the field is not set.
+        let class = spec.ingress_class_name.or_else(|| meta.annotations.get("kubernetes.io/ingress.class").cloned());
+        Object::Ingress(Ingress {
+            class,
+            default_backend: spec.default_backend.map(backend),
+            rules: spec.rules.unwrap_or_default().into_iter().map(rule).collect(),
+            tls: spec
+                .tls
+                .unwrap_or_default()
+                .into_iter()
+                .map(|t| IngressTls { hosts: t.hosts.unwrap_or_default(), secret: t.secret_name })
+                .collect(),
+            addresses: addresses.into_iter().filter_map(|a| a.ip.or(a.hostname)).collect(),
+            meta,
+        })
+    }
+}
+
+fn rule(rule: networking::IngressRule) -> IngressRule {
+    let paths = rule.http.map(|h| h.paths).unwrap_or_default().into_iter().map(|p| IngressPath {
+        path: p.path.filter(|p| !p.is_empty()).unwrap_or_else(|| "/".into()),
+        path_type: match p.path_type.as_str() {
+            "Exact" => PathType::Exact,
+            "Prefix" => PathType::Prefix,
+            _ => PathType::ImplementationSpecific,
+        },
+        backend: backend(p.backend),
+    });
+    IngressRule { host: rule.host.filter(|h| !h.is_empty()), paths: paths.collect() }
+}
+
+fn backend(backend: networking::IngressBackend) -> IngressBackend {
+    match (backend.service, backend.resource) {
+        (Some(service), _) => {
+            let port = service.port.and_then(|p| p.name.map(PortRef::Name).or_else(|| port_number(p.number?).map(PortRef::Number)));
+            // The API asks for one of both; 0 stands for neither and is a port that no Service has.
+            IngressBackend::Service { name: service.name, port: port.unwrap_or(PortRef::Number(0)) }
+        }
+        (None, Some(resource)) => IngressBackend::Resource(format!("{}/{}", resource.kind, resource.name)),
+        (None, None) => IngressBackend::Resource("nothing".into()),
+    }
+}
+
+impl Convert for networking::IngressClass {
+    fn convert(self) -> Object {
+        let meta = meta(self.metadata);
+        let is_default = meta.annotations.get("ingressclass.kubernetes.io/is-default-class").is_some_and(|v| v == "true");
+        Object::IngressClass(IngressClass { controller: self.spec.and_then(|s| s.controller).unwrap_or_default(), is_default, meta })
+    }
+}
+
+impl Convert for core::Service {
+    fn convert(self) -> Object {
+        let spec = self.spec.unwrap_or_default();
+        let load_balancer = self.status.and_then(|s| s.load_balancer).and_then(|l| l.ingress).unwrap_or_default();
+        let headless = spec.cluster_ip.as_deref() == Some("None");
+        let cluster_ips = spec.cluster_ips.unwrap_or_else(|| spec.cluster_ip.into_iter().collect());
+        Object::Service(Service {
+            meta: meta(self.metadata),
+            service_type: match spec.type_.as_deref() {
+                Some("NodePort") => ServiceType::NodePort,
+                Some("LoadBalancer") => ServiceType::LoadBalancer,
+                Some("ExternalName") => ServiceType::ExternalName,
+                _ => ServiceType::ClusterIP,
+            },
+            selector: spec.selector.filter(|s| !s.is_empty()),
+            ports: spec.ports.unwrap_or_default().into_iter().filter_map(service_port).collect(),
+            cluster_ips: addresses(cluster_ips),
+            headless,
+            external_name: spec.external_name,
+            publish_not_ready: spec.publish_not_ready_addresses.unwrap_or_default(),
+            external_ips: addresses(spec.external_ips.unwrap_or_default()),
+            addresses: load_balancer.into_iter().filter_map(|a| a.ip.or(a.hostname)).collect(),
+        })
+    }
+}
+
+fn service_port(port: core::ServicePort) -> Option<ServicePort> {
+    let number = port_number(port.port)?;
+    Some(ServicePort {
+        name: port.name.filter(|n| !n.is_empty()),
+        port: number,
+        target: port.target_port.and_then(port_ref).unwrap_or(PortRef::Number(number)),
+        node_port: port.node_port.and_then(port_number),
+        transport: transport(port.protocol.as_deref()),
+        app_protocol: port.app_protocol,
+    })
+}
+
+impl Convert for discovery::EndpointSlice {
+    fn convert(self) -> Object {
+        let labels = self.metadata.labels.clone().unwrap_or_default();
+        Object::EndpointSlice(EndpointSlice {
+            service: labels.get("kubernetes.io/service-name").cloned(),
+            managed_by: labels.get("endpointslice.kubernetes.io/managed-by").cloned(),
+            meta: meta(self.metadata),
+            address_type: match self.address_type.as_str() {
+                "IPv6" => AddressType::IPv6,
+                "FQDN" => AddressType::FQDN,
+                _ => AddressType::IPv4,
+            },
+            ports: self
+                .ports
+                .unwrap_or_default()
+                .into_iter()
+                .map(|p| SlicePort {
+                    name: p.name.filter(|n| !n.is_empty()),
+                    port: p.port.and_then(port_number),
+                    transport: transport(p.protocol.as_deref()),
+                    app_protocol: p.app_protocol,
+                })
+                .collect(),
+            endpoints: self.endpoints.unwrap_or_default().into_iter().map(slice_endpoint).collect(),
+        })
+    }
+}
+
+fn slice_endpoint(endpoint: discovery::Endpoint) -> SliceEndpoint {
+    let conditions = endpoint.conditions.unwrap_or_default();
+    let pod = endpoint.target_ref.filter(|r| r.kind.as_deref() == Some("Pod")).and_then(|r| r.name);
+    SliceEndpoint {
+        addresses: endpoint.addresses,
+        ready: conditions.ready,
+        serving: conditions.serving,
+        terminating: conditions.terminating,
+        node: endpoint.node_name,
+        pod,
+    }
+}
+
+impl Convert for core::Node {
+    fn convert(self) -> Object {
+        let status = self.status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default().into_iter();
+        Object::Node(Node {
+            meta: meta(self.metadata),
+            addresses: addresses(status.addresses.unwrap_or_default().into_iter().map(|a| a.address)),
+            unschedulable: self.spec.and_then(|s| s.unschedulable).unwrap_or_default(),
+            conditions: conditions.map(|c| condition(c.type_, &c.status, c.reason, c.message, c.last_transition_time)).collect(),
+        })
+    }
+}
+
+impl Convert for core::Namespace {
+    fn convert(self) -> Object {
+        Object::Namespace(Namespace { meta: meta(self.metadata) })
+    }
+}
+
+fn template_labels(metadata: Option<ObjectMeta>) -> Labels {
+    metadata.and_then(|m| m.labels).unwrap_or_default()
+}
+
+/// The conditions of every workload kind have the same fields but are types of their own.
+macro_rules! conditions {
+    ($conditions:expr) => {
+        $conditions
+            .unwrap_or_default()
+            .into_iter()
+            .map(|c| condition(c.type_, &c.status, c.reason, c.message, c.last_transition_time))
+            .collect()
+    };
+}
+
+impl Convert for Deployment {
+    fn convert(self) -> Object {
+        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
+        Object::Workload(Workload {
+            kind: Kind::Deployment,
+            meta: meta(self.metadata),
+            desired: spec.replicas.unwrap_or(1),
+            current: status.replicas.unwrap_or_default(),
+            ready: status.ready_replicas.unwrap_or_default(),
+            template_labels: template_labels(spec.template.metadata),
+            conditions: conditions!(status.conditions),
+        })
+    }
+}
+
+impl Convert for ReplicaSet {
+    fn convert(self) -> Object {
+        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
+        Object::Workload(Workload {
+            kind: Kind::ReplicaSet,
+            meta: meta(self.metadata),
+            desired: spec.replicas.unwrap_or(1),
+            current: status.replicas,
+            ready: status.ready_replicas.unwrap_or_default(),
+            template_labels: template_labels(spec.template.and_then(|t| t.metadata)),
+            conditions: conditions!(status.conditions),
+        })
+    }
+}
+
+impl Convert for StatefulSet {
+    fn convert(self) -> Object {
+        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
+        Object::Workload(Workload {
+            kind: Kind::StatefulSet,
+            meta: meta(self.metadata),
+            desired: spec.replicas.unwrap_or(1),
+            current: status.replicas,
+            ready: status.ready_replicas.unwrap_or_default(),
+            template_labels: template_labels(spec.template.metadata),
+            conditions: conditions!(status.conditions),
+        })
+    }
+}
+
+impl Convert for DaemonSet {
+    fn convert(self) -> Object {
+        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
+        Object::Workload(Workload {
+            kind: Kind::DaemonSet,
+            meta: meta(self.metadata),
+            desired: status.desired_number_scheduled,
+            current: status.current_number_scheduled,
+            ready: status.number_ready,
+            template_labels: template_labels(spec.template.metadata),
+            conditions: conditions!(status.conditions),
+        })
+    }
+}
+
+impl Convert for Job {
+    fn convert(self) -> Object {
+        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
+        Object::Workload(Workload {
+            kind: Kind::Job,
+            meta: meta(self.metadata),
+            desired: spec.parallelism.unwrap_or(1),
+            current: status.active.unwrap_or_default(),
+            ready: status.ready.unwrap_or_default(),
+            template_labels: template_labels(spec.template.metadata),
+            conditions: conditions!(status.conditions),
+        })
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn object<K: Convert + serde::de::DeserializeOwned>(yaml: &str) -> Object {
+        let value: K = serde_yaml::from_str(yaml).unwrap();
+        value.convert()
+    }
+
+    #[test]
+    fn a_missing_target_port_is_the_service_port() {
+        let Object::Service(service) = object::<core::Service>("metadata: {name: web, namespace: shop}\nspec: {ports: [{port: 80}]}") else {
+            panic!("not a Service")
+        };
+        assert_eq!(service.ports[0].target, PortRef::Number(80));
+        assert_eq!(service.selector, None);
+    }
+
+    #[test]
+    fn the_older_class_annotation_counts_where_the_field_is_not_set() {
+        let yaml = "metadata: {name: web, namespace: shop, annotations: {kubernetes.io/ingress.class: traefik, other/thing: x}}\nspec: {}";
+        let Object::Ingress(ingress) = object::<networking::Ingress>(yaml) else { panic!("not an Ingress") };
+        assert_eq!(ingress.class.as_deref(), Some("traefik"));
+        assert!(!ingress.meta.annotations.contains_key("other/thing"));
+    }
+
+    #[test]
+    fn an_endpoint_without_conditions_keeps_that_it_has_none() {
+        let yaml = "metadata: {name: a, namespace: b, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\nendpoints: [{addresses: [10.0.0.1]}]";
+        let Object::EndpointSlice(slice) = object::<discovery::EndpointSlice>(yaml) else { panic!("not a slice") };
+        assert_eq!(slice.service.as_deref(), Some("web"));
+        assert_eq!(slice.endpoints[0].ready, None);
+    }
+
+    #[test]
+    fn labels_of_a_workload_are_those_of_its_pods() {
+        let yaml = "metadata: {name: web, namespace: shop}\nspec: {replicas: 0, selector: {}, template: {metadata: {labels: {app: web}}}}";
+        let Object::Workload(workload) = object::<Deployment>(yaml) else { panic!("not a workload") };
+        assert_eq!((workload.desired, workload.template_labels), (0, BTreeMap::from([("app".into(), "web".into())])));
+    }
+}
