@@ -347,7 +347,6 @@ impl Convert for Job {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -361,7 +360,8 @@ mod tests {
 
     #[test]
     fn a_missing_target_port_is_the_service_port() {
-        let Object::Service(service) = object::<core::Service>("metadata: {name: web, namespace: shop}\nspec: {ports: [{port: 80}]}") else {
+        let Object::Service(service) = object::<core::Service>("metadata: {name: web, namespace: shop}\nspec: {ports: [{port: 80}]}")
+        else {
             panic!("not a Service")
         };
         assert_eq!(service.ports[0].target, PortRef::Number(80));

@@ -3,9 +3,7 @@
 use k8s_openapi::api::core::v1 as core;
 
 use super::{Convert, addresses, condition, meta, port_number, port_ref, time, transport};
-use crate::snapshot::objects::{
-    Container, ContainerPort, ContainerState, Object, Phase, Pod, ProbeAction, ProbeSpec, Termination,
-};
+use crate::snapshot::objects::{Container, ContainerPort, ContainerState, Object, Phase, Pod, ProbeAction, ProbeSpec, Termination};
 
 /// Arguments kept of one container, and characters of each: enough for flags and listen addresses, not for scripts.
 const MOST_ARGUMENTS: usize = 64;
@@ -112,10 +110,9 @@ fn probe(probe: core::Probe) -> Option<ProbeSpec> {
 
 fn state(state: core::ContainerState) -> ContainerState {
     match (state.waiting, state.running, state.terminated) {
-        (Some(waiting), _, _) => ContainerState::Waiting {
-            reason: waiting.reason.unwrap_or_default(),
-            message: waiting.message.unwrap_or_default(),
-        },
+        (Some(waiting), _, _) => {
+            ContainerState::Waiting { reason: waiting.reason.unwrap_or_default(), message: waiting.message.unwrap_or_default() }
+        }
         (None, Some(running), _) => ContainerState::Running { since: time(running.started_at) },
         (None, None, Some(ended)) => ContainerState::Terminated(termination(ended)),
         (None, None, None) => ContainerState::Unreported,
