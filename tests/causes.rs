@@ -129,7 +129,11 @@ fn documentation_has_all_headings_in_order_and_a_summary_without_full_stop() {
     for cause in causes::all() {
         let headings: Vec<&str> = cause.docs.lines().filter_map(|l| l.strip_prefix("## ")).collect();
         assert_eq!(headings, HEADINGS, "{}", cause.slug);
-        assert!(!cause.summary.ends_with('.') && cause.summary.starts_with(|c: char| !c.is_uppercase() || c == 'E' || c == 'T'), "{}", cause.slug);
+        assert!(
+            !cause.summary.ends_with('.') && cause.summary.starts_with(|c: char| !c.is_uppercase() || c == 'E' || c == 'T'),
+            "{}",
+            cause.slug
+        );
         assert!(!cause.signatures.is_empty(), "{} shows as nothing", cause.slug);
     }
 }

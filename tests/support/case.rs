@@ -178,9 +178,14 @@ impl Fixture {
         // A socket or name is replaced as a whole; merging would mix two kinds of socket.
         for part in ["sockets", "names"] {
             for (key, value) in self.network.get(part).and_then(Value::as_object).into_iter().flatten() {
-                let entries = world.as_object_mut().expect("a network is a map").entry(part).or_insert_with(|| Value::Object(Default::default()));
+                let entries =
+                    world.as_object_mut().expect("a network is a map").entry(part).or_insert_with(|| Value::Object(Default::default()));
                 let entries = entries.as_object_mut().expect("a part of a network is a map");
-                if value.is_null() { entries.remove(key) } else { entries.insert(key.clone(), value.clone()) };
+                if value.is_null() {
+                    entries.remove(key)
+                } else {
+                    entries.insert(key.clone(), value.clone())
+                };
             }
         }
         serde_json::from_value(world).unwrap_or_else(|e| panic!("{}: network: {e}", self.about))

@@ -135,8 +135,7 @@ impl Vantage for Network {
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
         let outcome = self.outcome(probe);
         let took = Duration::from_millis(1);
-        let observation =
-            Observation { probe: probe.clone(), vantage: self.name().into(), at: jiff::Timestamp::UNIX_EPOCH, took, outcome };
+        let observation = Observation { probe: probe.clone(), vantage: self.name().into(), at: jiff::Timestamp::UNIX_EPOCH, took, outcome };
         Box::pin(async move { observation })
     }
 }
