@@ -1,1 +1,93 @@
-//! To be written.
+//! The command line: one file for each subcommand.
+//!
+//! Exit status: 0 healthy, 1 findings, 2 wrong usage, 3 could not look.
+
+mod diagnose;
+mod docs;
+mod error;
+mod explain;
+mod manifests;
+mod progress;
+mod serve;
+mod target;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use error::CliError;
+
+/// Says why a gateway answers 502 (and 500, 503, 504, resets and time-outs), with proof.
+#[derive(Debug, Parser)]
+#[command(name = "culprit", version, propagate_version = true, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Diagnose routes: why they fail, hop by hop
+    Diagnose(diagnose::Arguments),
+    /// Explain a cause, or list the catalogue
+    Explain(explain::Arguments),
+    /// Run the controller: watch routes and keep their Diagnoses
+    Controller(serve::Arguments),
+    /// Print the installation
+    Manifests(manifests::Arguments),
+    /// Print the version
+    Version,
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the causes' pages to a folder
+    #[command(hide = true)]
+    Docs(docs::Arguments),
+}
+
+/// Parses the arguments, runs the subcommand, and says how it ended.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(code) => code,
+        // Whoever reads the output has seen enough.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(anstream::stderr(), "error: {}", crate::report::escape::line(&error.to_string()));
+            if let Some(hint) = error.hint() {
+                let _ = writeln!(anstream::stderr(), "hint: {hint}");
+            }
+            error.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Diagnose(arguments) => runtime()?.block_on(diagnose::run(arguments)),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Controller(arguments) => runtime()?.block_on(serve::run(arguments)),
+        Command::Manifests(arguments) => manifests::run(&arguments),
+        Command::Version => print(&format!("culprit {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "culprit", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        Command::Docs(arguments) => docs::run(&arguments),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Runtime::new().map_err(CliError::Output)
+}
+
+/// Writes to standard output, without colours where it is no terminal.
+fn print(text: &str) -> Result<ExitCode, CliError> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Output)?;
+    Ok(ExitCode::SUCCESS)
+}

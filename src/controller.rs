@@ -1,1 +1,134 @@
-//! To be written.
+//! The controller: watches routes, examines those that an event touches, and keeps their Diagnoses.
+//!
+//! ```text
+//! watches ──► State (Snapshot + Diagnoses) ──► touched targets ──► Queue ──► workers ──► vantage::examine
+//!                                                                              │
+//!                                                      writer (status) ◄───────┴──► events, metrics
+//! ```
+
+pub mod events;
+pub mod queue;
+mod server;
+mod state;
+mod watches;
+mod worker;
+pub mod writer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube_lease_manager::LeaseManagerBuilder;
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+use crate::snapshot::kubernetes::list::root;
+
+/// How the controller runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where health and metrics are served.
+    pub metrics_address: SocketAddr,
+    /// Whether a lease decides which replica works.
+    pub leader_election: bool,
+    /// Namespace of the lease.
+    pub namespace: String,
+    /// Name of this replica.
+    pub identity: String,
+    /// Targets examined at once.
+    pub concurrency: usize,
+}
+
+/// Why the controller could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No API server is configured.
+    #[error("no cluster is configured: {0}")]
+    Client(String),
+    /// The lease cannot be had.
+    #[error("the lease {namespace}/culprit cannot be used: {reason}")]
+    Lease {
+        /// Its namespace.
+        namespace: String,
+        /// Why.
+        reason: String,
+    },
+    /// Health and metrics cannot be served.
+    #[error("nothing can be served at {address}: {source}")]
+    Serve {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// How long work under way may go on after the end was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let client = Client::try_default().await.map_err(|e| Error::Client(root(&e)))?;
+    let metrics = Arc::new(Metrics::default());
+    let state = Arc::new(state::State::default());
+    let queue = Arc::new(queue::Queue::default());
+    let listener = tokio::net::TcpListener::bind(options.metrics_address)
+        .await
+        .map_err(|source| Error::Serve { address: options.metrics_address, source })?;
+    let server = tokio::spawn(server::serve(listener, state.clone(), queue.clone(), metrics.clone()));
+    let watching = tokio::spawn(watches::run(client.clone(), state.clone(), queue.clone()));
+    let (leader, lease) = lead(&client, &options).await?;
+    let workers = worker::start(&worker::Shared::new(client, &options, state, queue, metrics), leader.clone(), options.concurrency);
+    tracing::info!(identity = options.identity, "started");
+    terminated().await;
+    tracing::info!("ending: work under way is finished first");
+    let _ = tokio::time::timeout(GRACE, workers.finish()).await;
+    watching.abort();
+    server.abort();
+    // The lease is released when nobody looks at it any more.
+    drop(leader);
+    if let Some(lease) = lease {
+        let _ = tokio::time::timeout(GRACE, lease).await;
+    }
+    Ok(())
+}
+
+type Lease = tokio::task::JoinHandle<()>;
+
+/// Whether this replica leads, as it changes.
+async fn lead(client: &Client, options: &Options) -> Result<(watch::Receiver<bool>, Option<Lease>), Error> {
+    if !options.leader_election {
+        let (sender, receiver) = watch::channel(true);
+        let kept = tokio::spawn(async move { sender.closed().await });
+        return Ok((receiver, Some(kept)));
+    }
+    let manager = LeaseManagerBuilder::new(client.clone(), "culprit")
+        .with_namespace(&options.namespace)
+        .with_identity(&options.identity)
+        .with_duration(15)
+        .with_grace(5)
+        .build()
+        .await
+        .map_err(|e| Error::Lease { namespace: options.namespace.clone(), reason: root(&e) })?;
+    let (receiver, task) = manager.watch().await;
+    let task = tokio::spawn(async move {
+        if let Ok(Err(error)) = task.await {
+            tracing::error!(error = %root(&error), "the lease is lost");
+        }
+    });
+    Ok((receiver, Some(task)))
+}
+
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}

@@ -24,4 +24,4 @@ mod status;
 
 pub use examination::{Examination, Step};
 pub use settings::{InvalidSettings, Settings};
-pub use status::{Conclusion, document_name, succeed};
+pub use status::{Conclusion, carry_over, document_name, succeed};

@@ -14,6 +14,7 @@ pub mod controller;
 pub mod diagnose;
 pub mod evidence;
 pub mod fact;
+pub mod metrics;
 pub mod path;
 pub mod probe;
 pub mod report;

@@ -1,3 +1,7 @@
 //! The `culprit` binary: arguments to a subcommand, nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    culprit::cli::main()
+}

@@ -71,9 +71,12 @@ impl Snapshot {
         self.coverage.get(&kind).unwrap_or(&Coverage::NotLoaded)
     }
 
-    /// Adds or replaces an object.
-    pub fn apply(&mut self, object: Object) {
+    /// Adds or replaces an object. Says whether anything that a snapshot keeps has changed.
+    pub fn apply(&mut self, object: Object) -> bool {
         let reference = object.reference();
+        if self.holds(&object) {
+            return false;
+        }
         self.remove(&reference);
         let key = reference.key.clone();
         match object {
@@ -108,6 +111,34 @@ impl Snapshot {
             Object::Namespace(o) => drop(self.namespaces.insert(key, Arc::new(o))),
             Object::NetworkPolicy(o) => drop(self.policies.insert(key, Arc::new(o))),
             Object::Workload(o) => drop(self.workloads.insert(reference, Arc::new(o))),
+        }
+        true
+    }
+
+    /// Adds or replaces many objects.
+    pub fn extend(&mut self, objects: impl IntoIterator<Item = Object>) {
+        for object in objects {
+            self.apply(object);
+        }
+    }
+
+    /// Whether exactly this object is held.
+    fn holds(&self, object: &Object) -> bool {
+        fn same<T: PartialEq>(map: &BTreeMap<Key, Arc<T>>, key: &Key, object: &T) -> bool {
+            map.get(key).is_some_and(|held| **held == *object)
+        }
+        let reference = object.reference();
+        let key = &reference.key;
+        match object {
+            Object::Ingress(o) => same(&self.ingresses, key, o),
+            Object::IngressClass(o) => same(&self.classes, key, o),
+            Object::Service(o) => same(&self.services, key, o),
+            Object::EndpointSlice(o) => same(&self.slices, key, o),
+            Object::Pod(o) => same(&self.pods, key, o),
+            Object::Node(o) => same(&self.nodes, key, o),
+            Object::Namespace(o) => same(&self.namespaces, key, o),
+            Object::NetworkPolicy(o) => same(&self.policies, key, o),
+            Object::Workload(o) => self.workloads.get(&reference).is_some_and(|held| **held == *o),
         }
     }
 

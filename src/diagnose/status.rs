@@ -24,6 +24,7 @@ const DOCS: &str = "https://github.com/culprit-dev/culprit/blob/main/docs/causes
 pub struct Conclusion {
     status: DiagnosisStatus,
     probed: Option<String>,
+    stalled: Option<String>,
     /// Causes that could not be judged, with what is missing; for explaining, not for the resource.
     pub unknown: Vec<(String, String)>,
 }
@@ -32,7 +33,7 @@ type JudgedRoute<'a> = (&'a Path, Answers<'a>, Judged, AnsweredBy);
 
 impl Conclusion {
     /// A target that could not be looked at.
-    pub(super) fn unseen(target: &ObjectRef, why: String) -> Self {
+    pub fn unseen(target: &ObjectRef, why: String) -> Self {
         let status = DiagnosisStatus {
             target: Some(title(target)),
             verdict: Verdict::Unknown,
@@ -40,7 +41,12 @@ impl Conclusion {
             answered_by: Some(AnsweredBy::Unknown),
             ..DiagnosisStatus::default()
         };
-        Conclusion { status, probed: Some(why), unknown: Vec::new() }
+        Conclusion { status, probed: Some(why), ..Conclusion::default() }
+    }
+
+    /// A target whose settings cannot be read: nothing goes on until somebody changes them (kstatus' Stalled).
+    pub fn stalled(target: &ObjectRef, why: String) -> Self {
+        Conclusion { stalled: Some(sentence(&why)), ..Conclusion::unseen(target, why) }
     }
 
     /// Puts the judged routes of a target together. The worst route is the target's verdict.
@@ -75,7 +81,7 @@ impl Conclusion {
             EndToEnd::Works | EndToEnd::Partly { .. } | EndToEnd::Fails => None,
         });
         let unknown = judged.unknown.iter().map(|(slug, missing)| ((*slug).to_owned(), missing_text(missing))).collect();
-        Conclusion { status, probed, unknown }
+        Conclusion { status, probed, stalled: None, unknown }
     }
 
     /// The verdict.
@@ -157,7 +163,14 @@ pub fn document_name(target: &ObjectRef) -> String {
 
 /// The status that follows another: times and history go on where verdict and cause are the same.
 pub fn succeed(before: &DiagnosisStatus, conclusion: Conclusion, now: Timestamp, generation: Option<i64>) -> DiagnosisStatus {
-    let Conclusion { mut status, probed, .. } = conclusion;
+    let Conclusion { mut status, probed, stalled, .. } = conclusion;
+    status.observed_generation = generation;
+    status.conditions = conditions(&status, probed.as_deref(), stalled, now);
+    carry_over(before, status, now, generation)
+}
+
+/// Takes times and history over from the status before.
+pub fn carry_over(before: &DiagnosisStatus, mut status: DiagnosisStatus, now: Timestamp, generation: Option<i64>) -> DiagnosisStatus {
     let now_text = rounded(now).to_string();
     let same = before.since.is_some() && before.verdict == status.verdict && before.cause == status.cause;
     status.since = if same { before.since.clone() } else { Some(now_text.clone()) };
@@ -171,11 +184,17 @@ pub fn succeed(before: &DiagnosisStatus, conclusion: Conclusion, now: Timestamp,
         finding.since = earlier.and_then(|f| f.since.clone()).or_else(|| Some(now_text.clone()));
     }
     status.observed_generation = generation;
-    status.conditions = conditions(&status, probed.as_deref(), before, now);
+    for condition in &mut status.conditions {
+        condition.observed_generation = generation;
+        let earlier = before.conditions.iter().find(|c| c.type_ == condition.type_ && c.status == condition.status);
+        if let Some(earlier) = earlier {
+            condition.last_transition_time = earlier.last_transition_time.clone();
+        }
+    }
     status
 }
 
-fn conditions(status: &DiagnosisStatus, not_probed: Option<&str>, before: &DiagnosisStatus, now: Timestamp) -> Vec<Condition> {
+fn conditions(status: &DiagnosisStatus, not_probed: Option<&str>, stalled: Option<String>, now: Timestamp) -> Vec<Condition> {
     let (healthy, reason) = match (status.verdict, &status.cause) {
         (Verdict::Healthy, _) => ("True", "Healthy".to_owned()),
         (Verdict::Unknown, _) => ("Unknown", "NotSeen".to_owned()),
@@ -187,25 +206,17 @@ fn conditions(status: &DiagnosisStatus, not_probed: Option<&str>, before: &Diagn
         None => ("True", "Asked", "Every route was asked end to end.".to_owned()),
         Some(why) => ("False", "NotAsked", sentence(why)),
     };
-    let generation = status.observed_generation;
-    vec![
-        condition("Healthy", healthy, &reason, message, before, now, generation),
-        condition("Probed", probed, probed_reason, probed_message, before, now, generation),
-    ]
-}
-
-fn condition(
-    type_: &str,
-    status: &str,
-    reason: &str,
-    message: String,
-    before: &DiagnosisStatus,
-    now: Timestamp,
-    observed_generation: Option<i64>,
-) -> Condition {
-    let earlier = before.conditions.iter().find(|c| c.type_ == type_ && c.status == status);
-    let last_transition_time = earlier.map_or_else(|| Time(rounded(now)), |c| c.last_transition_time.clone());
-    Condition { type_: type_.into(), status: status.into(), reason: reason.into(), message, last_transition_time, observed_generation }
+    let condition = |type_: &str, status: &str, reason: &str, message: String| Condition {
+        type_: type_.into(),
+        status: status.into(),
+        reason: reason.into(),
+        message,
+        last_transition_time: Time(rounded(now)),
+        observed_generation: None,
+    };
+    let mut all = vec![condition("Healthy", healthy, &reason, message), condition("Probed", probed, probed_reason, probed_message)];
+    all.extend(stalled.map(|why| condition("Stalled", "True", "InvalidSpec", why)));
+    all
 }
 
 /// `svc-targetport-wrong` as `SvcTargetportWrong`.

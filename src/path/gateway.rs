@@ -1,6 +1,6 @@
 //! The gateway of a route: found from its class' controller, its status address, Services and pods.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -121,9 +121,9 @@ pub fn find(snapshot: &Snapshot, ingress: &Ingress, class: &Fact<Arc<IngressClas
 }
 
 /// The Services in front of the gateways of all classes: what a change of a gateway's pods touches.
-pub fn services(snapshot: &Snapshot) -> BTreeMap<String, Key> {
+pub fn services(snapshot: &Snapshot) -> BTreeSet<Key> {
     let classes = snapshot.classes().known().cloned().unwrap_or_default();
-    let found = classes.iter().filter_map(|c| of_class(snapshot, c).map(|g| (c.meta.name.clone(), g.service.meta.key())));
+    let found = classes.iter().filter_map(|c| of_class(snapshot, c).map(|g| g.service.meta.key()));
     found.collect()
 }
 
@@ -155,8 +155,7 @@ fn by_status_address(snapshot: &Snapshot, ingress: &Ingress) -> Option<Gateway> 
 
 /// The only gateway of the cluster, over all classes.
 fn only_gateway(snapshot: &Snapshot) -> Option<Gateway> {
-    let mut services: Vec<Key> = services(snapshot).into_values().collect();
-    services.dedup();
+    let services: Vec<Key> = services(snapshot).into_iter().collect();
     let [key] = services.as_slice() else { return None };
     snapshot.service(key).known().map(|s| describe(snapshot, s.clone(), Implementation::Other, "the only gateway of the cluster"))
 }

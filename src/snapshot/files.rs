@@ -73,7 +73,7 @@ impl Manifests {
             let declared = matches!(kind, Kind::Ingress | Kind::Service) || held.contains(&kind);
             snapshot.cover(kind, if declared { Coverage::Complete } else { Coverage::NotLoaded });
         }
-        self.objects.into_iter().for_each(|o| snapshot.apply(o));
+        snapshot.extend(self.objects);
         snapshot
     }
 }

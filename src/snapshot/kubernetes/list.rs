@@ -65,7 +65,7 @@ pub async fn load(client: &Client, url: &str, namespace: &str) -> Result<Snapsho
     while let Some((kind, result)) = loaded.next().await {
         match result {
             Ok((objects, coverage)) => {
-                objects.into_iter().for_each(|o| snapshot.apply(o));
+                snapshot.extend(objects);
                 snapshot.cover(kind, coverage);
             }
             Err(error) => {

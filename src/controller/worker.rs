@@ -1,0 +1,223 @@
+//! Examines targets that are due, and writes what changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Options;
+use super::events::Publisher;
+use super::queue::Queue;
+use super::state::{State, opted_out};
+use super::writer;
+use crate::api::{ANNOTATION_DIAGNOSE, Diagnosis, DiagnosisStatus, Verdict};
+use crate::diagnose::{Conclusion, Settings, succeed};
+use crate::fact::Fact;
+use crate::metrics::Metrics;
+use crate::snapshot::kubernetes::list::root;
+use crate::snapshot::objects::{Kind, ObjectRef};
+use crate::vantage;
+use crate::vantage::local::Local;
+
+/// A gateway takes up to this long to follow a change; a bad verdict right after one waits for another look.
+const SETTLE: Duration = Duration::from_millis(1500);
+/// The same where no cause was found, which is how a gateway that is still busy looks.
+const SETTLE_WITHOUT_CAUSE: Duration = Duration::from_secs(6);
+/// What does not work is asked again this soon, since what mends it may be no event.
+const ASK_BROKEN: Duration = Duration::from_secs(10);
+/// After a write that failed.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What all workers share.
+pub struct Shared {
+    client: Client,
+    state: Arc<State>,
+    queue: Arc<Queue>,
+    metrics: Arc<Metrics>,
+    vantage: Local,
+    events: Publisher,
+}
+
+impl Shared {
+    /// Puts it together.
+    pub fn new(client: Client, options: &Options, state: Arc<State>, queue: Arc<Queue>, metrics: Arc<Metrics>) -> Arc<Self> {
+        let servers = std::fs::read_to_string("/etc/resolv.conf").map(|text| crate::probe::dns::servers_of(&text)).unwrap_or_default();
+        let vantage = Local::new(format!("pod {}/{}", options.namespace, options.identity), servers);
+        let events = Publisher::new(client.clone(), &options.identity);
+        Arc::new(Shared { client, state, queue, metrics, vantage, events })
+    }
+}
+
+/// Workers under way.
+pub struct Workers {
+    tasks: JoinSet<()>,
+    end: watch::Sender<bool>,
+}
+
+impl Workers {
+    /// Takes no new work and waits for what is under way.
+    pub async fn finish(mut self) {
+        let _ = self.end.send(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Starts so many workers. They work only while this replica leads.
+pub fn start(shared: &Arc<Shared>, leader: watch::Receiver<bool>, count: usize) -> Workers {
+    let (end, ended) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for _ in 0..count {
+        tasks.spawn(work(shared.clone(), leader.clone(), ended.clone()));
+    }
+    Workers { tasks, end }
+}
+
+async fn work(shared: Arc<Shared>, mut leader: watch::Receiver<bool>, mut ended: watch::Receiver<bool>) {
+    loop {
+        let target = tokio::select! {
+            _ = ended.wait_for(|ended| *ended) => return,
+            target = async {
+                // An error means that the lease's task is gone, and with it the right to work.
+                if leader.wait_for(|leads| *leads).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                shared.metrics.leader.set(1);
+                shared.queue.next().await
+            } => target,
+        };
+        // A lease that is lost stops what is under way; whoever leads next begins anew.
+        let again = tokio::select! {
+            again = handle(&shared, &target) => again,
+            _ = leader.wait_for(|leads| !*leads) => {
+                shared.metrics.leader.set(0);
+                Some(Duration::ZERO)
+            }
+        };
+        shared.queue.done(&target, again);
+    }
+}
+
+/// Brings all Diagnoses of a target up to date. Returns when it is due again, or nothing where it is gone.
+async fn handle(shared: &Shared, target: &ObjectRef) -> Option<Duration> {
+    let mut documents = shared.state.diagnoses().of(target);
+    let exists = target.kind == Kind::Ingress && shared.state.snapshot().ingress(&target.key).known().is_some();
+    let out = opted_out(&shared.state.snapshot(), target);
+    let is_own = |d: &Diagnosis| d.metadata.name.as_deref() == Some(&crate::diagnose::document_name(target));
+    if exists && !out && !documents.iter().any(is_own) {
+        match create(shared, target).await {
+            Ok(made) => documents.push(made),
+            Err(error) => {
+                tracing::warn!(%target, %error, "Diagnosis not made, trying again");
+                return Some(RETRY);
+            }
+        }
+    }
+    let mut again: Option<Duration> = None;
+    for document in documents {
+        let next = bring_up_to_date(shared, target, &document, out && is_own(&document)).await;
+        again = Some(again.map_or(next, |a| a.min(next)));
+    }
+    again
+}
+
+async fn create(shared: &Shared, target: &ObjectRef) -> Result<Diagnosis, String> {
+    // The owner is read under the lock, the write happens outside of it.
+    let uid = match shared.state.snapshot().ingress(&target.key) {
+        Fact::Known(ingress) => ingress.meta.uid.clone(),
+        _ => return Err(format!("{target} is gone")),
+    };
+    let draft = writer::draft(target, Some(("networking.k8s.io/v1", uid)));
+    let made = writer::apply(&shared.client, &draft).await.map_err(|e| root(&e))?;
+    shared.state.diagnoses_mut().apply(made.clone());
+    Ok(made)
+}
+
+async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, document: &Diagnosis, switched_off: bool) -> Duration {
+    let before = document.status.clone().unwrap_or_default();
+    let generation = document.metadata.generation;
+    let now = Timestamp::now();
+    if document.spec.suspend {
+        return Duration::from_secs(3600);
+    }
+    let (conclusion, interval) = match Settings::parse(&document.spec) {
+        _ if switched_off => {
+            let why = format!("it is switched off by the annotation {ANNOTATION_DIAGNOSE}");
+            (Conclusion::unseen(target, why), Duration::from_secs(3600))
+        }
+        Err(invalid) => (Conclusion::stalled(target, invalid.to_string()), Duration::from_secs(3600)),
+        Ok(settings) => {
+            let interval = settings.interval;
+            let begun = std::time::Instant::now();
+            let conclusion = vantage::examine(&*shared.state, &shared.vantage, target.clone(), settings).await;
+            shared.metrics.examined(conclusion.verdict(), begun.elapsed());
+            (conclusion, interval)
+        }
+    };
+    let status = succeed(&before, conclusion, now, generation);
+    if let Some(wait) = must_settle(shared, target, &before, &status) {
+        return wait;
+    }
+    if before != status
+        && let Err(error) = write(shared, target, document, &before, &status).await
+    {
+        tracing::warn!(%target, %error, "status not written, trying again");
+        return RETRY;
+    }
+    match status.verdict {
+        Verdict::Healthy => jittered(interval),
+        Verdict::Unknown | Verdict::Degraded | Verdict::Failing => jittered(interval.min(ASK_BROKEN)),
+    }
+}
+
+/// How long to wait for another look before a verdict that got worse right after a change is believed.
+fn must_settle(shared: &Shared, target: &ObjectRef, before: &DiagnosisStatus, status: &DiagnosisStatus) -> Option<Duration> {
+    let worse = status.verdict > before.verdict || before.since.is_none();
+    let window = if status.cause.is_some() { SETTLE } else { SETTLE_WITHOUT_CAUSE };
+    let changed = shared.queue.since_change(target)?;
+    let looked_bad = matches!(status.verdict, Verdict::Failing | Verdict::Degraded);
+    (worse && looked_bad && changed < window).then(|| (window - changed).min(SETTLE).max(Duration::from_millis(200)))
+}
+
+async fn write(
+    shared: &Shared,
+    target: &ObjectRef,
+    document: &Diagnosis,
+    before: &DiagnosisStatus,
+    status: &DiagnosisStatus,
+) -> Result<(), String> {
+    let written = writer::write_status(&shared.client, document, status).await;
+    shared.metrics.wrote(written.is_ok());
+    let written = match written {
+        Ok(written) => written,
+        // It went with its route while it was examined.
+        Err(kube::Error::Api(error)) if error.code == 404 => {
+            shared.state.diagnoses_mut().remove(&super::state::key_of(document));
+            return Ok(());
+        }
+        Err(error) => return Err(root(&error)),
+    };
+    tracing::info!(%target, verdict = %status.verdict, cause = status.cause.as_deref().unwrap_or("-"), "status written");
+    shared.state.diagnoses_mut().apply(written);
+    let transition = before.verdict != status.verdict || before.cause != status.cause;
+    if transition && !(before.since.is_none() && status.verdict == Verdict::Healthy) {
+        let uid = match target.kind {
+            Kind::Ingress => shared.state.snapshot().ingress(&target.key).known().map(|i| i.meta.uid.clone()),
+            _ => shared.state.snapshot().service(&target.key).known().map(|s| s.meta.uid.clone()),
+        };
+        if let Some(uid) = uid {
+            shared.events.transition(target, &uid, document, status).await;
+        }
+    }
+    Ok(())
+}
+
+/// A tenth more or less, so that routes made together are not asked together for ever.
+fn jittered(interval: Duration) -> Duration {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let share = f64::from(u32::try_from(random % 2001).unwrap_or(1000)) / 10_000.0;
+    interval.mul_f64(0.9 + share)
+}

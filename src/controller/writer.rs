@@ -1,0 +1,66 @@
+//! Writing Diagnoses: server-side apply, and only what changed.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+use crate::api::{self, Diagnosis, DiagnosisSpec, DiagnosisStatus, FIELD_MANAGER, Target, TargetKind};
+use crate::diagnose::document_name;
+use crate::snapshot::Snapshot;
+use crate::snapshot::objects::{Kind, ObjectRef};
+
+/// Makes the Diagnosis of a route, owned by it, so that it goes when the route goes.
+pub async fn create(client: &Client, snapshot: &Snapshot, target: &ObjectRef) -> Result<Diagnosis, kube::Error> {
+    let owner = match target.kind {
+        Kind::Ingress => snapshot.ingress(&target.key).known().map(|i| ("networking.k8s.io/v1", i.meta.uid.clone())),
+        Kind::Service => snapshot.service(&target.key).known().map(|s| ("v1", s.meta.uid.clone())),
+        _ => None,
+    };
+    apply(client, &draft(target, owner)).await
+}
+
+/// Applies a Diagnosis without its status.
+pub async fn apply(client: &Client, document: &Diagnosis) -> Result<Diagnosis, kube::Error> {
+    let namespaced = Api::<Diagnosis>::namespaced(client.clone(), document.metadata.namespace.as_deref().unwrap_or_default());
+    namespaced.patch(document.metadata.name.as_deref().unwrap_or_default(), &parameters(), &Patch::Apply(document)).await
+}
+
+/// The Diagnosis as it is made for a route, given the route's API version and UID.
+pub fn draft(target: &ObjectRef, owner: Option<(&str, String)>) -> Diagnosis {
+    let kind = if target.kind == Kind::Service { TargetKind::Service } else { TargetKind::Ingress };
+    let owner = owner.map(|(api_version, uid)| OwnerReference {
+        api_version: api_version.into(),
+        kind: target.kind.to_string(),
+        name: target.key.name.to_string(),
+        uid,
+        controller: Some(true),
+        block_owner_deletion: Some(false),
+    });
+    let metadata = ObjectMeta {
+        name: Some(document_name(target)),
+        namespace: Some(target.key.namespace.to_string()),
+        labels: Some(api::labels()),
+        owner_references: owner.map(|o| vec![o]),
+        ..ObjectMeta::default()
+    };
+    let spec = DiagnosisSpec { target: Target { kind, name: target.key.name.to_string() }, ..DiagnosisSpec::default() };
+    Diagnosis { metadata, spec, status: None }
+}
+
+/// Writes a status. The whole status is Culprit's, so what is left out is removed.
+pub async fn write_status(client: &Client, diagnosis: &Diagnosis, status: &DiagnosisStatus) -> Result<Diagnosis, kube::Error> {
+    let name = diagnosis.metadata.name.clone().unwrap_or_default();
+    let namespaced = Api::<Diagnosis>::namespaced(client.clone(), diagnosis.metadata.namespace.as_deref().unwrap_or_default());
+    let patch = json!({
+        "apiVersion": format!("{}/v1alpha1", api::GROUP),
+        "kind": "Diagnosis",
+        "metadata": {"name": name},
+        "status": status,
+    });
+    namespaced.patch_status(&name, &parameters(), &Patch::Apply(&patch)).await
+}
+
+fn parameters() -> PatchParams {
+    PatchParams::apply(FIELD_MANAGER).force()
+}

@@ -1,0 +1,89 @@
+//! What the controller counts.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use strum::IntoEnumIterator;
+
+use crate::api::Verdict;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfVerdict {
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfResult {
+    result: &'static str,
+}
+
+/// Counters and gauges of the controller.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    verdicts: Family<OfVerdict, Gauge>,
+    examinations: Family<OfVerdict, Counter>,
+    seconds: Histogram,
+    writes: Family<OfResult, Counter>,
+    queue: Gauge,
+    /// 1 while this replica leads.
+    pub leader: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Metrics {
+            registry: Mutex::new(Registry::with_prefix("culprit")),
+            verdicts: Family::default(),
+            examinations: Family::default(),
+            seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            writes: Family::default(),
+            queue: Gauge::default(),
+            leader: Gauge::default(),
+        };
+        if let Ok(mut registry) = metrics.registry.lock() {
+            registry.register("verdicts", "Diagnoses by verdict", metrics.verdicts.clone());
+            registry.register("examinations", "Examinations by verdict", metrics.examinations.clone());
+            registry.register("examination_seconds", "Time of one examination", metrics.seconds.clone());
+            registry.register("status_writes", "Status writes by result", metrics.writes.clone());
+            registry.register("queue_depth", "Targets that are due and wait", metrics.queue.clone());
+            registry.register("leader", "Whether this replica leads", metrics.leader.clone());
+        }
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Counts an examination.
+    pub fn examined(&self, verdict: Verdict, took: Duration) {
+        self.examinations.get_or_create(&OfVerdict { verdict: verdict.label() }).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts a status write.
+    pub fn wrote(&self, well: bool) {
+        self.writes.get_or_create(&OfResult { result: if well { "ok" } else { "error" } }).inc();
+    }
+
+    /// Everything as OpenMetrics text, given the verdicts that stand now.
+    pub fn text(&self, verdicts: &[Verdict], queue_depth: usize) -> String {
+        for verdict in Verdict::iter() {
+            let count = verdicts.iter().filter(|v| **v == verdict).count();
+            self.verdicts.get_or_create(&OfVerdict { verdict: verdict.label() }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.queue.set(i64::try_from(queue_depth).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        if let Ok(registry) = self.registry.lock() {
+            // Writing to a String cannot fail.
+            let _ = encode(&mut text, &registry);
+        }
+        text
+    }
+}
