@@ -4,6 +4,7 @@
 //! never taken as absent.
 
 pub mod backend;
+pub mod dns;
 pub mod gateway;
 pub mod policy;
 pub mod scheme;

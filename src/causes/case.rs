@@ -8,8 +8,8 @@ use crate::causes::Missing;
 use crate::fact::Fact;
 use crate::path::{Endpoint, Gateway, Path};
 use crate::probe::{Observation, Outcome, Probe, Question, Request, Scheme, Signature};
-use crate::snapshot::Snapshot;
-use crate::snapshot::objects::{Key, Kind, ObjectRef, Pod, Service, ServicePort};
+use crate::snapshot::objects::{Key, Kind, ObjectRef, Pod, Service, ServicePort, Workload};
+use crate::snapshot::{Coverage, Snapshot};
 
 /// Everything that was asked in one diagnosis, by the question.
 pub type Observations = BTreeMap<Probe, Observation>;
@@ -110,6 +110,24 @@ impl<'a> Case<'a> {
     /// The pods that the Service's selector matches; none where it has no selector.
     pub fn pods(&self) -> Result<&'a [Arc<Pod>], Missing> {
         Ok(known(&self.path.backend.pods, "the Service's pods")?.map_or(&[], Vec::as_slice))
+    }
+
+    /// The workloads that make pods under the Service's selector. Unknown where one of their kinds could not be read.
+    pub fn workloads(&self) -> Result<&'a [Arc<Workload>], Missing> {
+        for kind in [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet] {
+            match self.snapshot.coverage(kind) {
+                Coverage::Complete | Coverage::Only(..) => {}
+                Coverage::NotLoaded => return Err(Missing::Fact(format!("{kind}s were not looked up"))),
+                Coverage::Failed(why) => return Err(Missing::Fact(format!("{kind}s could not be looked up: {why}"))),
+            }
+        }
+        Ok(&self.path.backend.workloads)
+    }
+
+    /// A look-up of a name at the cluster's own DNS, as the gateway does it.
+    pub fn resolve(&self, name: &str) -> Probe {
+        let server = crate::path::dns::servers(self.snapshot).first().copied();
+        Probe { timeout: self.timeout, ..Probe::new(Question::Resolve { name: name.to_owned(), server }) }
     }
 
     /// The gateway, where there is one.

@@ -1,3 +1,3 @@
 //! Causes in DNS, policies and what carries packets.
 
-super::group![];
+super::group![netpol_ingress_deny, node_firewall_blocks];

@@ -1,3 +1,3 @@
 //! Causes in what pods and nodes run out of.
 
-super::group![];
+super::group![pod_oomkilled];

@@ -1,3 +1,3 @@
 //! Causes in the Service object.
 
-super::group![];
+super::group![svc_externalname_unresolvable, svc_named_port_missing, svc_selector_mismatch];

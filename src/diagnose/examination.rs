@@ -132,7 +132,6 @@ impl Examination {
         }
         let mut probes = plan::walk(path);
         probes.extend(plan::reference(path, &self.settings));
-        probes.extend(plan::external_name(path));
         probes.extend(self.again(path, &answers, endpoint_fails));
         let probes = unseen(probes);
         if probes.is_empty() { self.causes_want(snapshot, path, &answers) } else { probes }

@@ -7,7 +7,7 @@ use crate::causes::{Observations, endpoint_request, sample};
 use crate::path::{Entrance, Path};
 use crate::probe::{Probe, Question, Request, Scheme};
 use crate::snapshot::Snapshot;
-use crate::snapshot::objects::{Key, ServiceType};
+use crate::snapshot::objects::Key;
 
 use super::settings::Settings;
 
@@ -70,13 +70,6 @@ pub fn reference(path: &Path, settings: &Settings) -> Option<Probe> {
 pub fn walk(path: &Path) -> Vec<Probe> {
     let sockets = sample(&path.backend.endpoints).filter(|e| !e.terminating).filter_map(|e| e.socket());
     sockets.map(|to| endpoint_request(path, to, path.backend.scheme, WALK_TIMEOUT)).collect()
-}
-
-/// The look-up that a gateway does for an ExternalName.
-pub fn external_name(path: &Path) -> Option<Probe> {
-    let service = path.backend.service.known().filter(|s| s.service_type == ServiceType::ExternalName)?;
-    let name = service.external_name.clone()?;
-    Some(Probe { timeout: WALK_TIMEOUT, ..Probe::new(Question::Resolve { name, server: None }) })
 }
 
 /// Why an address may not be probed, or nothing where it may. Addresses in slices and names are written by users.

@@ -1,0 +1,66 @@
+use crate::api::{Confidence, Hop, Severity};
+use crate::causes::{Case, Cause, Judgement, When};
+use crate::probe::Signature;
+use crate::probe::{Probe, Question, Scheme};
+
+/// See `docs`.
+pub static CAUSE: Cause = Cause {
+    slug: "app-never-answers",
+    summary: "the application accepts requests and never answers",
+    hop: Hop::Application,
+    severity: Severity::Error,
+    when: When::NotWorking,
+    signatures: &[Signature::ReadTimeout],
+    explains: &[],
+    since: "0.1.0",
+    docs: r"
+## What it means
+The application's port accepts the request, and no byte comes back, whatever is asked.
+
+## What you see
+504 on nginx, HAProxy and Envoy, 502 on Apache; Traefik and Caddy wait until the client gives up.
+
+## How we know
+The pod itself, asked directly, stays silent on the route's path and on another one, in plain text and in a TLS handshake.
+
+## How to fix
+Look at what it waits for: a thread dump, a dependency, a lock. A liveness probe would have restarted it.
+
+## Looks like
+`backend-tls-on-gateway-plain-pod` is silent only in TLS; a slow application answers some paths, or later; a paused process accepts by its kernel alone.
+
+## Limits
+Whether the process or only its kernel accepts is not seen from outside; the finding is Likely for that.
+",
+    check,
+};
+
+fn check(case: &Case<'_>) -> Judgement {
+    if case.path.backend.scheme != Scheme::Http {
+        return Ok(None);
+    }
+    let views = case.walked_with(&[Signature::ReadTimeout])?;
+    let Some(first) = views.first() else { return Ok(None) };
+    let Some(to) = first.endpoint.socket() else { return Ok(None) };
+    let mut elsewhere = case.request_to(to, Scheme::Http);
+    if let Question::Request(request) = &mut elsewhere.question {
+        request.path = "/culprit-probe".into();
+    }
+    let shake = Probe { timeout: case.timeout, ..Probe::new(Question::Handshake { to, server_name: case.path.route.asked_host(), alpn: Vec::new() }) };
+    let others = case.ask_all(vec![elsewhere, shake])?;
+    if others.iter().any(|o| o.signature() != Some(Signature::ReadTimeout)) {
+        return Ok(None);
+    }
+    let message = format!("The pods of Service {} accept requests on port {} and never answer ({}).", case.service_name(), to.port(), case.share(views.len()));
+    let mut finding = CAUSE.finding(Confidence::Likely, message).saw(first.seen).proof(case.failing_line(), first.seen.to_string());
+    for other in others {
+        finding = finding.saw(other);
+    }
+    if let Some(pod) = first.endpoint.pod.known() {
+        finding = finding
+            .object(&pod.reference(), "")
+            .command(format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name))
+            .command(format!("kubectl -n {} exec {} -- cat /proc/1/wchan /proc/net/tcp", pod.meta.namespace, pod.meta.name));
+    }
+    Ok(finding.fix("Find what the application waits for; a liveness probe would restart it.").into())
+}

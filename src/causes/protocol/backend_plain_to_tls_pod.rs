@@ -1,0 +1,105 @@
+use crate::api::{Confidence, Hop, Severity};
+use crate::causes::{Case, Cause, Judgement, When};
+use crate::probe::Signature;
+use crate::api::Finding;
+use crate::causes::{EndpointView, Missing};
+use crate::evidence::pages;
+use crate::path::Implementation;
+use crate::probe::{Observation, Probe, Question, Scheme};
+
+/// See `docs`.
+pub static CAUSE: Cause = Cause {
+    slug: "backend-plain-to-tls-pod",
+    summary: "the gateway speaks plain HTTP to a port that wants TLS",
+    hop: Hop::Protocol,
+    severity: Severity::Error,
+    when: When::NotWorking,
+    signatures: &[Signature::PlainToTls, Signature::RstEarly, Signature::EofEarly],
+    explains: &["app-closes-connection", "app-never-answers", "app-not-http-on-port"],
+    since: "0.1.0",
+    docs: r"
+## What it means
+The pods serve HTTPS, and the gateway sends them plain requests.
+
+## What you see
+Often a 400 with a text about HTTPS, which is no 5xx; 502 or 500 where the server answers with a TLS alert or hangs up.
+
+## How we know
+The gateway's own request fails or is answered with the complaint of a TLS server; the same address completes a TLS handshake, and answers the request inside it.
+
+## How to fix
+Tell the gateway to speak HTTPS to this Service, or let the pods serve plain HTTP.
+
+## Looks like
+`app-closes-connection` hangs up on everything; here the TLS handshake succeeds.
+
+## Limits
+Whether the gateway will trust the pods' certificate is another question.
+",
+    check,
+};
+
+fn check(case: &Case<'_>) -> Judgement {
+    if case.path.backend.scheme.is_tls() {
+        return Ok(None);
+    }
+    let views = case.walked()?;
+    let suspects: Vec<_> = views.iter().filter(|v| turns_plain_text_away(v.seen)).collect();
+    let Some(first) = suspects.first() else { return Ok(None) };
+    let Some((shake, answer)) = speaks_tls(case, first)? else { return Ok(None) };
+    Ok(Some(finding(case, first, suspects.len(), shake, answer)))
+}
+
+fn turns_plain_text_away(seen: &Observation) -> bool {
+    const SIGNATURES: &[Signature] = &[Signature::PlainToTls, Signature::RstEarly, Signature::EofEarly, Signature::ReadTimeout];
+    seen.signature().is_some_and(|s| SIGNATURES.contains(&s)) || seen.response().is_some_and(pages::wants_tls)
+}
+
+/// A handshake that succeeds, and the request inside it.
+fn speaks_tls<'a>(case: &Case<'a>, view: &EndpointView<'_>) -> Result<Option<(&'a Observation, &'a Observation)>, Missing> {
+    let Some(to) = view.endpoint.socket() else { return Ok(None) };
+    let question = Question::Handshake { to, server_name: case.path.route.asked_host(), alpn: vec!["http/1.1".into()] };
+    let shake = case.ask(Probe { timeout: case.timeout, ..Probe::new(question) })?;
+    // An alert is TLS as well: the server speaks it and wants something else in it, such as a client certificate or another name.
+    if !matches!(shake.outcome, crate::probe::Outcome::TlsEstablished(_)) && shake.signature() != Some(Signature::TlsAlert) {
+        return Ok(None);
+    }
+    let answer = case.ask(case.request_to(to, Scheme::Https))?;
+    Ok(Some((shake, answer)))
+}
+
+fn finding(case: &Case<'_>, first: &EndpointView<'_>, count: usize, shake: &Observation, answer: &Observation) -> Finding {
+    let answered = answer.response().is_some();
+    let confidence = if answered { Confidence::Proven } else { Confidence::Likely };
+    let passing = if answered { answer } else { shake };
+    let message = format!(
+        "The pods of Service {} serve TLS on port {}, but the gateway sends them plain HTTP ({}).",
+        case.service_name(),
+        first.endpoint.port.unwrap_or_default(),
+        case.share(count)
+    );
+    let mut finding = CAUSE.finding(confidence, message).saw(first.seen).saw(shake).saw(answer).proof(first.seen.to_string(), passing.to_string());
+    if let Some(service) = case.service_ref() {
+        finding = finding.object(&service, "metadata.annotations");
+    }
+    let (summary, command) = fix(case);
+    finding.fix(summary).command(command).build()
+}
+
+fn fix(case: &Case<'_>) -> (&'static str, String) {
+    let (namespace, service) = (case.namespace(), case.path.route.service.as_ref().map(|s| s.name.to_string()).unwrap_or_default());
+    match case.path.gateway.known().map(|g| g.implementation) {
+        Some(Implementation::Traefik) => (
+            "Tell Traefik to speak HTTPS to this Service (and which certificate to trust, by a ServersTransport).",
+            format!("kubectl -n {namespace} annotate service {service} traefik.ingress.kubernetes.io/service.serversscheme=https"),
+        ),
+        Some(Implementation::Nginx) => (
+            "Tell ingress-nginx to speak HTTPS to this route's backend.",
+            format!("kubectl -n {namespace} annotate ingress {} nginx.ingress.kubernetes.io/backend-protocol=HTTPS", case.target().key.name),
+        ),
+        _ => (
+            "Declare the port's protocol as https, if the gateway reads it, or set the gateway's own switch for HTTPS backends.",
+            format!("kubectl -n {namespace} edit service {service}"),
+        ),
+    }
+}

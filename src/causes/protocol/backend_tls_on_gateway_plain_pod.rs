@@ -1,0 +1,69 @@
+use crate::api::{Confidence, Hop, Severity};
+use crate::causes::{Case, Cause, Judgement, When};
+use crate::probe::Signature;
+use crate::probe::Scheme;
+
+/// See `docs`.
+pub static CAUSE: Cause = Cause {
+    slug: "backend-tls-on-gateway-plain-pod",
+    summary: "the gateway speaks HTTPS to pods that serve plain HTTP",
+    hop: Hop::Protocol,
+    severity: Severity::Error,
+    when: When::NotWorking,
+    signatures: &[Signature::TlsToPlain, Signature::ReadTimeout],
+    explains: &["app-never-answers", "app-closes-connection"],
+    since: "0.1.0",
+    docs: r"
+## What it means
+An annotation, a port name or number, or an appProtocol makes the gateway start TLS towards pods that speak plain HTTP.
+
+## What you see
+Traefik and Apache answer 500, nginx 502 (504 where the pod just waits), HAProxy and Envoy 503.
+
+## How we know
+The gateway's own request meets plain text, or silence, in the TLS handshake; the same request in plain text is answered.
+
+## How to fix
+Take away what makes the gateway speak HTTPS; the finding names the field. Or let the pods serve TLS.
+
+## Looks like
+`app-never-answers`: with a pod that waits for a line end the handshake only times out. The plain request decides.
+
+## Limits
+The gateway's own configuration file may ask for HTTPS without an object saying so; that is not seen.
+",
+    check,
+};
+
+fn check(case: &Case<'_>) -> Judgement {
+    const SHOWS: &[Signature] = &[Signature::TlsToPlain, Signature::ReadTimeout, Signature::EofEarly, Signature::RstEarly];
+    let scheme = case.path.backend.scheme;
+    if !scheme.is_tls() {
+        return Ok(None);
+    }
+    let views = case.walked_with(SHOWS)?;
+    let Some(first) = views.first() else { return Ok(None) };
+    let Some(to) = first.endpoint.socket() else { return Ok(None) };
+    let plain = if scheme == Scheme::H2 { Scheme::H2c } else { Scheme::Http };
+    let answer = case.ask(case.request_to(to, plain))?;
+    let Some(response) = answer.response() else { return Ok(None) };
+    if crate::evidence::pages::wants_tls(response) {
+        return Ok(None);
+    }
+    let why = case.path.backend.scheme_from.as_ref();
+    let because = why.map(|(object, field)| format!(", because of {field} of {object}")).unwrap_or_default();
+    let message = format!("The gateway speaks {scheme} to Service {}{because}, but the pods serve plain HTTP ({}).", case.service_name(), case.share(views.len()));
+    let mut finding = CAUSE.finding(Confidence::Proven, message).saw(first.seen).saw(answer).proof(first.seen.to_string(), answer.to_string());
+    if let Some((object, field)) = why {
+        finding = finding.object(object, field).command(command(object, field));
+    }
+    Ok(finding.fix("Take away what makes the gateway speak HTTPS to these pods.").into())
+}
+
+fn command(object: &crate::snapshot::objects::ObjectRef, field: &str) -> String {
+    let (kind, key) = (object.kind.to_string().to_lowercase(), &object.key);
+    match field.strip_prefix("metadata.annotations[").and_then(|f| f.strip_suffix(']')) {
+        Some(annotation) => format!("kubectl -n {} annotate {kind} {} {annotation}-", key.namespace, key.name),
+        None => format!("kubectl -n {} edit {kind} {}", key.namespace, key.name),
+    }
+}
