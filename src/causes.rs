@@ -5,6 +5,7 @@
 
 mod case;
 mod finding;
+mod ports;
 
 pub mod app;
 pub mod endpoints;

@@ -1,3 +1,3 @@
 //! Causes in the Service object.
 
-super::group![];
+super::group![svc_targetport_wrong];
