@@ -35,6 +35,8 @@ pub struct Refusal<'a> {
     pub ready: bool,
     /// Whether spec and Service agree on the port: it is declared, named, or the program is told to listen on it.
     pub agreed: bool,
+    /// Whether the Service sends to the container's port by its name.
+    pub named: bool,
     /// Whether a pod of the same template listens on the port.
     pub sibling_listens: bool,
     /// What the program is told about where to listen.
@@ -154,6 +156,7 @@ pub fn refusal<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
         port,
         ready,
         agreed,
+        named,
         hints,
         elsewhere: found.best,
     }))
@@ -181,12 +184,17 @@ fn unknown_pod(view: &EndpointView<'_>, why: &str) -> Missing {
 
 /// Some networks reject what a NetworkPolicy denies instead of dropping it, which looks like a closed port.
 fn rejected_by_policy(case: &Case<'_>, pod: &Pod, port: u16, elsewhere: Option<&Elsewhere<'_>>) -> Option<Missing> {
-    let gateway = case.path.gateway.known()?.pods.first()?;
-    let denied = |port| {
-        let decision = policy::ingress(case.snapshot, &case.path.backend.policies, pod, port, &Peer::of(gateway));
-        matches!(decision, Fact::Known(Decision::Denied(_)))
+    let policies = &case.path.backend.policies;
+    let gateway = case.path.gateway.known().and_then(|g| g.pods.first());
+    let denied = |port| match gateway {
+        Some(gateway) => {
+            let decision = policy::ingress(case.snapshot, policies, pod, port, &Peer::of(gateway));
+            matches!(decision, Fact::Known(Decision::Denied(_)))
+        }
+        // Who asks is not known, so neither is whether a policy lets it in.
+        None => policies.known().into_iter().flatten().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels)),
     };
-    // What answers although it is denied as well shows that the policies are not enforced.
+    // What answers although it is denied as well shows that the policies are not what refuses.
     (denied(port) && !elsewhere.is_some_and(|e| denied(e.port)))
-        .then(|| Missing::Fact(format!("a NetworkPolicy denies the gateway port {port} of {}, and may be what refuses", pod.reference())))
+        .then(|| Missing::Fact(format!("a NetworkPolicy may deny port {port} of {}, and be what refuses", pod.reference())))
 }

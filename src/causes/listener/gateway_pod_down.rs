@@ -54,7 +54,8 @@ fn check(case: &Case<'_>) -> Judgement {
         return Ok(None);
     }
     let service = ObjectRef { kind: Kind::Service, key };
-    let lists = format!("the EndpointSlices of Service {} list {} addresses, none is ready", service.key, listed.len());
+    let ready = if listed.is_empty() { "list no address" } else { "list no ready address" };
+    let lists = format!("the EndpointSlices of Service {} {ready}", service.key);
     let why = reason_of(case, gateway, &service);
     let mut finding = CAUSE
         .finding(Confidence::Proven, format!("Gateway Service {} has no ready endpoint: {}.", service.key, why.text))

@@ -140,7 +140,7 @@ fn known_to(case: &Case<'_>, gateway: &Gateway) -> Result<Option<String>, Missin
     if failing.is_empty() {
         return Err(Missing::Fact("the gateway gave no answer that shows whether it has the route".into()));
     }
-    Ok(failing.iter().any(|r| same_page(r, page)).then(|| reference.to_string()))
+    Ok(failing.iter().any(|r| same_page(r, page)).then(|| format!("{reference}, the same answer")))
 }
 
 /// The same over every gateway of the cluster, where none is known to be this route's.

@@ -64,6 +64,10 @@ fn check(case: &Case<'_>) -> Judgement {
     finding = finding.states(format!("{} declares {states}", refusal.pod.reference()));
     let failing = refusal.first().map_or_else(|| case.failing_line(), ToString::to_string);
     Ok(match &refusal.elsewhere {
+        Some(found) if !refusal.all => finding
+            .saw(found.seen)
+            .proof(failing, found.seen.to_string())
+            .fix("Give the container's port the same name in every version, and that name to targetPort: each pod then keeps its own number."),
         Some(found) => finding.saw(found.seen).proof(failing, found.seen.to_string()).fix(format!(
             "Set targetPort to {}{}.",
             found.port,
@@ -96,9 +100,9 @@ fn message(case: &Case<'_>, refusal: &Refusal<'_>, declared: &[String]) -> Strin
 fn patch(service: &Service, index: usize, refusal: &Refusal<'_>, declared: &[String]) -> String {
     let (namespace, name) = (&service.meta.namespace, &service.meta.name);
     let port = match (&refusal.elsewhere, declared) {
-        (Some(found), _) => found.port.to_string(),
+        (Some(found), _) if refusal.all => found.port.to_string(),
         (None, [only]) => only.clone(),
-        (None, _) => return format!("kubectl -n {namespace} edit service {name}"),
+        (_, _) => return format!("kubectl -n {namespace} edit service {name}"),
     };
     let operation = format!(r#"[{{"op":"replace","path":"/spec/ports/{index}/targetPort","value":{port}}}]"#);
     format!("kubectl -n {namespace} patch service {name} --type json -p '{operation}'")

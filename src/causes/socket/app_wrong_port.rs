@@ -90,6 +90,7 @@ fn fix(
 ) -> crate::causes::FindingBuilder {
     let port = refusal.port;
     let finding = finding.fix(match found {
+        Some(found) if refusal.named => format!("Let the application listen on {port}, or write {found} into the containerPort that the Service names."),
         Some(found) => format!("Let the application listen on {port}, or write {found} into containerPort and targetPort."),
         None => format!("Let the application listen on {port} on every address."),
     });
