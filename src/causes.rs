@@ -5,6 +5,7 @@
 
 mod case;
 mod finding;
+mod ports;
 
 pub mod app;
 pub mod endpoints;
@@ -16,7 +17,7 @@ pub mod route;
 pub mod service;
 pub mod socket;
 
-pub use case::{Case, EndToEnd, EndpointView, Observations, endpoint_request, sample};
+pub use case::{Case, EndToEnd, EndpointView, NO_SUCH_HOST, Observations, endpoint_request, known, sample};
 pub use finding::FindingBuilder;
 
 use crate::api::{Finding, Hop, Severity};

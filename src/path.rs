@@ -178,7 +178,7 @@ fn route(ingress: &Ingress, field: String, host: Option<String>, path: String, p
         IngressBackend::Service { name, port } => (Some(Key::new(&ingress.meta.namespace, name)), Some(port.clone())),
         IngressBackend::Resource(_) => (None, None),
     };
-    let tls = ingress.tls.iter().any(|t| t.hosts.is_empty() || host.as_ref().is_some_and(|h| t.hosts.contains(h)));
+    let tls = ingress.tls.iter().any(|t| t.hosts.is_empty() || host.as_ref().is_some_and(|h| t.names(h)));
     let target = ObjectRef { kind: Kind::Ingress, key: ingress.meta.key() };
     Route { target, field, host, path, path_type, tls, service, port }
 }

@@ -71,6 +71,11 @@ impl Snapshot {
         self.coverage.get(&kind).unwrap_or(&Coverage::NotLoaded)
     }
 
+    /// Whether every object of a kind is held, in all namespaces: only then is one that is not held known not to exist.
+    pub fn holds_all(&self, kind: Kind) -> Fact<()> {
+        self.covered(kind, "", || ())
+    }
+
     /// Adds or replaces an object. Says whether anything that a snapshot keeps has changed.
     pub fn apply(&mut self, object: Object) -> bool {
         let reference = object.reference();

@@ -8,7 +8,7 @@ use crate::causes::Missing;
 use crate::fact::Fact;
 use crate::path::{Endpoint, Gateway, Path};
 use crate::probe::{Observation, Outcome, Probe, Question, Request, Scheme, Signature};
-use crate::snapshot::objects::{Key, Kind, ObjectRef, Pod, Service, ServicePort, Workload};
+use crate::snapshot::objects::{IngressClass, Key, Kind, ObjectRef, Pod, Service, ServicePort, Workload};
 use crate::snapshot::{Coverage, Snapshot};
 
 /// Everything that was asked in one diagnosis, by the question.
@@ -135,6 +135,23 @@ impl<'a> Case<'a> {
         known(&self.path.gateway, "the gateway")
     }
 
+    /// The class that applies. Unknown where classes could not be looked up.
+    pub fn class(&self) -> Result<Option<&'a Arc<IngressClass>>, Missing> {
+        known(&self.path.class, "the IngressClass")
+    }
+
+    /// The requests through the gateway that were answered in any way, failing ones first.
+    pub fn answers(&self) -> impl Iterator<Item = &'a Observation> {
+        self.failures.iter().chain(self.successes).copied().filter(|o| o.response().is_some())
+    }
+
+    /// The request of an observation, sent elsewhere.
+    pub fn same_request(&self, as_in: &Observation, to: std::net::SocketAddr, scheme: Scheme) -> Option<Probe> {
+        let Question::Request(request) = &as_in.probe.question else { return None };
+        let request = Request { to, scheme, ..(**request).clone() };
+        Some(Probe { question: Question::Request(Box::new(request)), attempt: 0, timeout: self.timeout })
+    }
+
     /// The ready endpoints. Unknown where the snapshot does not cover the Service's slices.
     pub fn ready_endpoints(&self) -> Result<Vec<&'a Endpoint>, Missing> {
         known(&self.path.backend.slices, "the Service's EndpointSlices")?;
@@ -233,6 +250,10 @@ pub fn sample(endpoints: &[Endpoint]) -> impl Iterator<Item = &Endpoint> {
     first.into_iter().take(ENDPOINT_SAMPLE)
 }
 
+/// A host that no route has but one for every host (RFC 6761: `.invalid` never exists). Asked for it, a gateway shows its own page
+/// and its own certificate.
+pub const NO_SUCH_HOST: &str = "no-such-route.culprit.invalid";
+
 /// The request that a gateway sends to an endpoint for a path.
 pub fn endpoint_request(path: &Path, to: std::net::SocketAddr, scheme: Scheme, timeout: Duration) -> Probe {
     let host = path.route.asked_host().unwrap_or_else(|| to.to_string());
@@ -248,7 +269,8 @@ pub fn endpoint_request(path: &Path, to: std::net::SocketAddr, scheme: Scheme, t
     Probe { question: Question::Request(Box::new(request)), attempt: 0, timeout }
 }
 
-fn known<'f, T>(fact: &'f Fact<T>, what: &str) -> Result<Option<&'f T>, Missing> {
+/// A fact as a judgement needs it: there, not there, or missing.
+pub fn known<'f, T>(fact: &'f Fact<T>, what: &str) -> Result<Option<&'f T>, Missing> {
     match fact {
         Fact::Known(value) => Ok(Some(value)),
         Fact::Absent => Ok(None),

@@ -1,3 +1,3 @@
 //! Causes in the gateway's own sockets, certificates and pods.
 
-super::group![];
+super::group![gateway_default_cert, gateway_pod_down];

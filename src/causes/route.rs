@@ -1,3 +1,5 @@
 //! Causes in the rule that matches the request.
 
-super::group![route_backend_service_missing, route_backend_port_missing];
+mod rivals;
+
+super::group![ingress_class_missing, route_backend_port_missing, route_backend_service_missing, route_host_path_collision];

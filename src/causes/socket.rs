@@ -1,3 +1,3 @@
 //! Causes in the listening socket.
 
-super::group![];
+super::group![app_binds_loopback, app_wrong_port];

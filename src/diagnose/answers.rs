@@ -82,6 +82,7 @@ fn not_asked(why: &str) -> Answers<'static> {
 fn without_requests(path: &Path) -> Answers<'static> {
     use crate::fact::Fact;
     match &path.gateway {
+        Fact::Known(gateway) if gateway.entrances_unknown.is_some() => not_asked(gateway.entrances_unknown.as_deref().unwrap_or_default()),
         Fact::Known(_) => Answers { end_to_end: EndToEnd::Fails, ..not_asked("") },
         Fact::Absent if path.route.target.kind == crate::snapshot::objects::Kind::Service => match path.backend.slices {
             Fact::Known(_) => Answers { end_to_end: EndToEnd::Fails, ..not_asked("") },

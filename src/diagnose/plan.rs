@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::causes::{Observations, endpoint_request, sample};
+use crate::causes::{NO_SUCH_HOST, Observations, endpoint_request, sample};
 use crate::path::{Entrance, Path};
 use crate::probe::{Probe, Question, Request, Scheme};
 use crate::snapshot::Snapshot;
@@ -58,8 +58,7 @@ pub fn reference(path: &Path, settings: &Settings) -> Option<Probe> {
     let mut probe = gateway_request(path, entrance, settings);
     probe.timeout = WALK_TIMEOUT;
     if let Question::Request(request) = &mut probe.question {
-        // RFC 6761: `.invalid` never exists, so no route can have it but one for every host.
-        request.host = "no-such-route.culprit.invalid".into();
+        request.host = NO_SUCH_HOST.into();
         request.server_name = Some(request.host.clone());
         request.path = "/no-such-route".into();
     }

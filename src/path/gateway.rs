@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::api::ANNOTATION_GATEWAY;
 use crate::fact::Fact;
 use crate::snapshot::Snapshot;
-use crate::snapshot::objects::{Ingress, IngressClass, Key, ObjectRef, Pod, Service, ServicePort, ServiceType, Transport, is_subset};
+use crate::snapshot::objects::{
+    EndpointSlice, Ingress, IngressClass, Key, ObjectRef, Pod, Service, ServicePort, ServiceType, Transport, is_subset,
+};
 
 /// What answers the client for a route.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Gateway {
     pub pods: Vec<Arc<Pod>>,
     /// Addresses that it can be asked at: its ready pods'.
     pub entrances: Vec<Entrance>,
+    /// Why they could not be looked up, where they could not.
+    pub entrances_unknown: Option<String>,
     /// How it was found, in a few words.
     pub found_by: &'static str,
 }
@@ -101,7 +105,7 @@ pub fn class_of(snapshot: &Snapshot, ingress: &Ingress) -> Fact<Arc<IngressClass
 /// Without a class that exists, a gateway may serve the Ingress all the same (some take those without a class), so the only
 /// gateway of the cluster is asked then. Absent where there is no gateway, failed where it could not be told.
 pub fn find(snapshot: &Snapshot, ingress: &Ingress, class: &Fact<Arc<IngressClass>>) -> Fact<Gateway> {
-    if let Some(named) = named_by_annotation(snapshot, ingress, class.known()) {
+    if let Some(named) = named(snapshot, ingress, class.known()) {
         return match snapshot.service(&named) {
             Fact::Known(service) => Fact::Known(describe(snapshot, service, Implementation::Other, "the annotation culprit.dev/gateway")),
             Fact::Absent => Fact::Failed(format!("the annotation {ANNOTATION_GATEWAY} names Service {named}, which does not exist")),
@@ -134,7 +138,8 @@ fn unknown(class: &IngressClass) -> Fact<Gateway> {
     ))
 }
 
-fn named_by_annotation(snapshot: &Snapshot, ingress: &Ingress, class: Option<&Arc<IngressClass>>) -> Option<Key> {
+/// The Service that the annotation `culprit.dev/gateway` of the Ingress, its class or its namespace names.
+pub fn named(snapshot: &Snapshot, ingress: &Ingress, class: Option<&Arc<IngressClass>>) -> Option<Key> {
     let namespace = snapshot.namespace(&ingress.meta.namespace);
     let metas = [Some(&ingress.meta), class.map(|c| &c.meta), namespace.known().map(|n| &n.meta)];
     let value = metas.into_iter().flatten().find_map(|m| m.annotations.get(ANNOTATION_GATEWAY))?;
@@ -155,19 +160,38 @@ fn by_status_address(snapshot: &Snapshot, ingress: &Ingress) -> Option<Gateway> 
 
 /// The only gateway of the cluster, over all classes.
 fn only_gateway(snapshot: &Snapshot) -> Option<Gateway> {
-    let services: Vec<Key> = services(snapshot).into_iter().collect();
-    let [key] = services.as_slice() else { return None };
-    snapshot.service(key).known().map(|s| describe(snapshot, s.clone(), Implementation::Other, "the only gateway of the cluster"))
+    let [only] = <[Gateway; 1]>::try_from(all(snapshot)).ok()?;
+    Some(Gateway { found_by: "the only gateway of the cluster", ..only })
+}
+
+/// The gateways of all classes, each once.
+pub fn all(snapshot: &Snapshot) -> Vec<Gateway> {
+    let keys = services(snapshot);
+    let services = keys.iter().filter_map(|key| snapshot.service(key).known().cloned());
+    services.map(|s| describe(snapshot, s, Implementation::Other, "the class of another Ingress")).collect()
+}
+
+/// The pods that seem to run a class' controller.
+pub fn controller_pods<'s>(snapshot: &'s Snapshot, class: &IngressClass) -> Vec<&'s Arc<Pod>> {
+    let implementation = Implementation::named_in(&class.controller);
+    let word = |text: &str| names(implementation, class, text);
+    let runs_it = |p: &&Arc<Pod>| {
+        !p.has_ended() && p.containers.iter().any(|c| word(image_name(&c.image)) || c.args.iter().any(|a| a.contains(&class.controller)))
+    };
+    snapshot.pods().filter(runs_it).collect()
+}
+
+/// A pod whose image is that of known gateway software, of whatever class.
+pub fn any_gateway_pod(snapshot: &Snapshot) -> Option<&Arc<Pod>> {
+    let is_gateway = |p: &Pod| p.containers.iter().any(|c| Implementation::named_in(image_name(&c.image)) != Implementation::Other);
+    snapshot.pods().find(|p| !p.has_ended() && is_gateway(p))
 }
 
 /// The gateway that a class' controller runs: what its pods say they publish, else the Service in front of them.
 fn of_class(snapshot: &Snapshot, class: &IngressClass) -> Option<Gateway> {
     let implementation = Implementation::named_in(&class.controller);
     let word = |text: &str| names(implementation, class, text);
-    let runs_it = |p: &&Arc<Pod>| {
-        !p.has_ended() && p.containers.iter().any(|c| word(image_name(&c.image)) || c.args.iter().any(|a| a.contains(&class.controller)))
-    };
-    let pods: Vec<&Arc<Pod>> = snapshot.pods().filter(runs_it).collect();
+    let pods = controller_pods(snapshot, class);
     if let Some(service) = pods.iter().find_map(|p| published_service(snapshot, p)) {
         return Some(describe(snapshot, service, implementation, "what its pods publish"));
     }
@@ -257,14 +281,17 @@ fn describe(snapshot: &Snapshot, service: Arc<Service>, implementation: Implemen
         }
         known => known,
     };
-    let entrances = entrances(snapshot, &key, &service);
-    Gateway { implementation, service, pods, entrances, found_by }
+    let (entrances, entrances_unknown) = match snapshot.slices_of(&key) {
+        Fact::Known(slices) => (entrances(&slices, &service), None),
+        other => {
+            (Vec::new(), Some(format!("the gateway's EndpointSlices could not be looked up: {}", other.why_unknown().unwrap_or("absent"))))
+        }
+    };
+    Gateway { implementation, service, pods, entrances, entrances_unknown, found_by }
 }
 
 /// Ready addresses of the gateway's Service for its client ports.
-fn entrances(snapshot: &Snapshot, key: &Key, service: &Service) -> Vec<Entrance> {
-    let slices = snapshot.slices_of(key);
-    let Some(slices) = slices.known() else { return Vec::new() };
+fn entrances(slices: &[Arc<EndpointSlice>], service: &Service) -> Vec<Entrance> {
     let mut entrances = Vec::new();
     for port in &service.ports {
         let Some(tls) = port_use(port) else { continue };

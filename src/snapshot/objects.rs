@@ -244,6 +244,14 @@ pub struct IngressTls {
     pub secret: Option<String>,
 }
 
+impl IngressTls {
+    /// Whether one of its hosts is this host of a rule, or a wildcard over it.
+    pub fn names(&self, host: &str) -> bool {
+        let parent = host.split_once('.').map(|(_, parent)| parent);
+        self.hosts.iter().any(|h| h == host || (h.starts_with("*.") && h.strip_prefix("*.") == parent))
+    }
+}
+
 /// networking.k8s.io/v1 IngressClass
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IngressClass {

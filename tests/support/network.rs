@@ -112,6 +112,9 @@ pub struct GatewayPage {
     /// Set where this entrance speaks TLS.
     #[serde(default)]
     pub certificate: Option<ScriptedCertificate>,
+    /// Certificates of single server names, before `certificate`.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, ScriptedCertificate>,
     /// Answers of single paths (beginning with /) or hosts, before `answers`.
     #[serde(default)]
     pub only: BTreeMap<String, GatewayAnswer>,
@@ -149,7 +152,7 @@ impl Network {
                 Ok(_) => Outcome::Connected,
                 Err(signature) => broken(signature),
             },
-            Question::Handshake { to, .. } => self.handshake(*to),
+            Question::Handshake { to, server_name, .. } => self.handshake(*to, server_name.as_deref()),
             Question::Request(request) => self.request(request, probe.attempt),
         }
     }
@@ -190,12 +193,15 @@ impl Network {
         }
     }
 
-    fn handshake(&self, to: SocketAddr) -> Outcome {
+    fn handshake(&self, to: SocketAddr, server_name: Option<&str>) -> Outcome {
         match self.socket(to) {
             Err(signature) => broken(signature),
             Ok(Socket::Unavailable) => Outcome::NotSent("not available here".into()),
             Ok(Socket::Https(page)) => Outcome::TlsEstablished(Box::new(tls(&page.certificate))),
-            Ok(Socket::Gateway(GatewayPage { certificate: Some(certificate), .. })) => Outcome::TlsEstablished(Box::new(tls(certificate))),
+            Ok(Socket::Gateway(page)) if page.certificate.is_some() => match page.facts(server_name) {
+                Some(facts) => Outcome::TlsEstablished(Box::new(facts)),
+                None => broken(Signature::TlsAlert),
+            },
             Ok(Socket::Silent) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),
@@ -240,7 +246,7 @@ impl Network {
     }
 
     fn gateway(&self, page: &GatewayPage, request: &Request, attempt: u8) -> Outcome {
-        let facts = page.certificate.as_ref().map(tls);
+        let facts = page.facts(request.server_name.as_deref());
         if request.host.ends_with(".invalid") {
             let body = "404 page not found\n".to_owned();
             return respond(&Page { status: 404, body, ..Page::default() }, request, facts);
@@ -253,6 +259,14 @@ impl Network {
             GatewayAnswer::Refused => broken(Signature::Refused),
             GatewayAnswer::Resets => broken(Signature::RstEarly),
         }
+    }
+}
+
+impl GatewayPage {
+    /// What a handshake for a server name shows, where this entrance speaks TLS.
+    fn facts(&self, server_name: Option<&str>) -> Option<TlsFacts> {
+        let default = self.certificate.as_ref()?;
+        Some(tls(server_name.and_then(|name| self.certificates.get(name)).unwrap_or(default)))
     }
 }
 

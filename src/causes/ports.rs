@@ -1,0 +1,200 @@
+//! Where the pods of a route listen, where the port that the Service sends to refuses.
+//!
+//! Three causes share this look: the Service's port is wrong, the application's port is wrong, or the application listens on
+//! loopback only. [`Refusal::fault`] tells them apart, so that one refusal never gets two answers of the same strength by chance.
+
+mod hints;
+mod look;
+mod pod;
+
+use std::sync::Arc;
+
+use crate::api::Confidence;
+use crate::causes::{Case, EndpointView, Missing, sample};
+use crate::fact::Fact;
+use crate::path::policy::{self, Decision, Peer};
+use crate::probe::{Observation, Outcome, Signature};
+use crate::snapshot::objects::{Pod, PortRef};
+pub use hints::{Hints, is_auxiliary};
+pub use look::{Elsewhere, Grade, Source};
+pub use pod::declared;
+use pod::{containers, owners, readiness_asks, runs, same_template, settles};
+
+/// Endpoints that refuse the port that the Service sends to.
+#[derive(Clone, Debug)]
+pub struct Refusal<'a> {
+    /// The endpoints that refuse and whose pods run.
+    pub endpoints: Vec<EndpointView<'a>>,
+    /// The pod of the first of them.
+    pub pod: &'a Arc<Pod>,
+    /// The port that refuses.
+    pub port: u16,
+    /// Whether every endpoint that was walked refuses.
+    pub all: bool,
+    /// Whether they are ready; where none is, those that are not are looked at.
+    pub ready: bool,
+    /// Whether spec and Service agree on the port: it is declared, named, or the program is told to listen on it.
+    pub agreed: bool,
+    /// Whether the Service sends to the container's port by its name.
+    pub named: bool,
+    /// Whether a pod of the same template listens on the port.
+    pub sibling_listens: bool,
+    /// What the program is told about where to listen.
+    pub hints: Hints,
+    /// Another port of the pod that answers.
+    pub elsewhere: Option<Elsewhere<'a>>,
+}
+
+/// Who has to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The Service.
+    Service(Confidence),
+    /// The application's port.
+    Application(Confidence),
+    /// Nothing answers: it listens on loopback, on a port that was not found, or not at all.
+    Unclear,
+}
+
+impl Refusal<'_> {
+    /// Who has to change, by what answers and what the spec says.
+    pub fn fault(&self) -> Fault {
+        use Confidence::{Likely, Proven};
+        let alone = containers(self.pod).count() == 1;
+        let Some(found) = &self.elsewhere else {
+            let declares_another = declared(self.pod).any(|(_, name)| !name.is_some_and(is_auxiliary));
+            return if !self.agreed && declares_another && self.ready { Fault::Service(Likely) } else { Fault::Unclear };
+        };
+        let serves = found.grade == Grade::Serves;
+        let sure = |proven: bool| if proven { Proven } else { Likely };
+        match (self.agreed, found.source) {
+            (false, Source::Auxiliary) if !serves => Fault::Unclear,
+            (false, source) => Fault::Service(sure(serves && source != Source::Auxiliary)),
+            // An application that is told to listen on loopback does; what answers elsewhere is something beside it.
+            (true, _) if self.hints.loopback_at(self.port).is_some() => Fault::Unclear,
+            (true, Source::Told) if self.told_elsewhere().is_some() => Fault::Application(sure(serves && alone)),
+            (true, Source::Told) if serves => Fault::Application(Likely),
+            (true, Source::Common) if found.grade >= Grade::Answers => Fault::Application(sure(serves && alone)),
+            (true, Source::Declared) if serves => Fault::Service(Likely),
+            (true, Source::Probe) if serves => Fault::Application(Likely),
+            (true, _) => Fault::Unclear,
+        }
+    }
+
+    /// The setting that tells the program to listen on another port, where none names this one.
+    pub fn told_elsewhere(&self) -> Option<&str> {
+        let named = |port: u16| self.hints.ports().any(|(told, _)| told == port);
+        if named(self.port) { None } else { self.hints.ports().next().map(|(_, text)| text) }
+    }
+
+    /// The first request that was refused.
+    pub fn first(&self) -> Option<&Observation> {
+        self.endpoints.first().map(|e| e.seen)
+    }
+
+    /// `all 3 endpoints`, `1 of 3 endpoints` or, where none is ready, `none of its pods is ready`.
+    pub fn share(&self, case: &Case<'_>) -> String {
+        match (self.ready, self.endpoints.len()) {
+            (true, n) => case.share(n),
+            (false, 1) => "the only endpoint".into(),
+            (false, n) => format!("all {n} endpoints"),
+        }
+    }
+
+    /// The one look that tells loopback, another port and no listener apart.
+    pub fn deciding_command(&self) -> String {
+        format!("kubectl -n {} exec {} -- cat /proc/net/tcp /proc/net/tcp6", self.pod.meta.namespace, self.pod.meta.name)
+    }
+
+    /// What that look shows in each case.
+    pub fn deciding_line(&self) -> String {
+        let port = self.port;
+        format!("{}: 0100007F:{port:04X} in state 0A is port {port} on 127.0.0.1; no {port:04X} is another port", self.deciding_command())
+    }
+}
+
+/// Looks at what refuses and at what else its pod listens on. Nothing where no endpoint refuses.
+pub fn refusal<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
+    let (ready, walked) = walked(case)?;
+    let is_refused = |v: &EndpointView<'_>| v.seen.signature() == Some(Signature::Refused);
+    let mut refused = Vec::new();
+    for view in walked.iter().filter(|v| is_refused(v)) {
+        match &view.endpoint.pod {
+            Fact::Known(pod) => refused.push((*view, pod)),
+            // Nobody's address is the business of whoever wrote the EndpointSlice.
+            Fact::Absent => {}
+            Fact::NotAsked => return Err(unknown_pod(view, "it was not looked up")),
+            Fact::Failed(why) => return Err(unknown_pod(view, why)),
+        }
+    }
+    refused.retain(|(view, pod)| runs(pod, view.endpoint.port) && (ready || readiness_asks(pod, view.endpoint.port)));
+    if refused.is_empty() {
+        return Ok(None);
+    }
+    refused.retain(|(view, pod)| !settles(pod, view.seen));
+    let Some((first, pod)) = refused.first().copied() else {
+        return Err(Missing::Fact("the containers that refuse have only just started".into()));
+    };
+    let Some(port) = first.endpoint.port else { return Ok(None) };
+    let hints = Hints::of(owners(pod, port));
+    let found = look::elsewhere(case, pod, first.endpoint.address, port, &hints)?;
+    if found.other_family {
+        return Ok(None);
+    }
+    if let Some(missing) = rejected_by_policy(case, pod, port, found.best.as_ref()) {
+        return Err(missing);
+    }
+    let named = matches!(case.service_port()?.map(|p| &p.target), Some(PortRef::Name(_)));
+    let told = || declared(pod).next().is_none() && hints.ports().any(|(p, _)| p == port);
+    let agreed = named || declared(pod).any(|(p, _)| p == port) || told();
+    let listens = |v: &&EndpointView<'_>| !is_refused(v) && v.endpoint.pod.known().is_some_and(|p| same_template(p, pod));
+    Ok(Some(Refusal {
+        all: refused.len() == walked.len(),
+        sibling_listens: walked.iter().any(|v| listens(&v)),
+        endpoints: refused.iter().map(|(view, _)| *view).collect(),
+        pod,
+        port,
+        ready,
+        agreed,
+        named,
+        hints,
+        elsewhere: found.best,
+    }))
+}
+
+/// The ready endpoints with what the gateway's request showed; where none is ready, those that are not.
+fn walked<'a>(case: &Case<'a>) -> Result<(bool, Vec<EndpointView<'a>>), Missing> {
+    if !case.ready_endpoints()?.is_empty() {
+        return Ok((true, case.walked()?));
+    }
+    let endpoints = sample(&case.path.backend.endpoints).filter(|e| !e.terminating);
+    let probes: Vec<_> = endpoints.filter_map(|e| e.socket().map(|s| (e, case.request_to(s, case.path.backend.scheme)))).collect();
+    if probes.is_empty() {
+        return Ok((false, Vec::new()));
+    }
+    case.ask_all(probes.iter().map(|(_, p)| p.clone()).collect())?;
+    let view = |(endpoint, probe)| case.seen.get(&probe).map(|seen| EndpointView { endpoint, seen });
+    let seen = probes.into_iter().filter_map(view).filter(|v| !matches!(v.seen.outcome, Outcome::NotSent(_)));
+    Ok((false, seen.collect()))
+}
+
+fn unknown_pod(view: &EndpointView<'_>, why: &str) -> Missing {
+    Missing::Fact(format!("the pod behind {} is not known: {why}", view.endpoint.address))
+}
+
+/// Some networks reject what a NetworkPolicy denies instead of dropping it, which looks like a closed port.
+fn rejected_by_policy(case: &Case<'_>, pod: &Pod, port: u16, elsewhere: Option<&Elsewhere<'_>>) -> Option<Missing> {
+    let policies = &case.path.backend.policies;
+    let gateway = case.path.gateway.known().and_then(|g| g.pods.first());
+    let denied = |port| match gateway {
+        Some(gateway) => {
+            let decision = policy::ingress(case.snapshot, policies, pod, port, &Peer::of(gateway));
+            matches!(decision, Fact::Known(Decision::Denied(_)))
+        }
+        // Who asks is not known, so neither is whether a policy lets it in.
+        None => policies.known().into_iter().flatten().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels)),
+    };
+    // What answers although it is denied as well shows that the policies are not what refuses.
+    (denied(port) && !elsewhere.is_some_and(|e| denied(e.port)))
+        .then(|| Missing::Fact(format!("a NetworkPolicy may deny port {port} of {}, and be what refuses", pod.reference())))
+}

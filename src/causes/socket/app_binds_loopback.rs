@@ -1,0 +1,90 @@
+use crate::api::{Confidence, Hop, Severity};
+use crate::causes::ports::{self, Fault};
+use crate::causes::{Case, Cause, Judgement, When};
+use crate::probe::Signature;
+use crate::snapshot::objects::{Pod, ProbeAction};
+
+/// See `docs`.
+pub static CAUSE: Cause = Cause {
+    slug: "app-binds-loopback",
+    summary: "the application listens on 127.0.0.1 only",
+    hop: Hop::Socket,
+    severity: Severity::Error,
+    when: When::NotWorking,
+    signatures: &[Signature::Refused],
+    explains: &["eps-all-not-ready", "readiness-probe-misconfigured"],
+    since: "0.1.0",
+    docs: r"
+## What it means
+The program opened its port on a loopback address. Inside the pod it answers; at the pod's address, where gateways call, nobody listens.
+
+## What you see
+502 on Traefik, nginx and Caddy, 503 on HAProxy, Envoy and Apache, at once. `kubectl exec` with curl and `kubectl port-forward` both
+work, because they enter the pod and ask its loopback; probes of kind exec pass for the same reason.
+
+## How we know
+Every running pod refuses the port that spec and Service agree on, and no other port of it answers. Arguments or environment that bind
+`127.0.0.1`, `localhost` or `::1` strengthen it. The list of listening sockets inside the pod decides; the finding has the command.
+
+## How to fix
+Bind every address: `--host 0.0.0.0`, `HOST=0.0.0.0`, `server.address=0.0.0.0`, or `[::]` for both families.
+
+## Looks like
+`app-wrong-port` and `svc-targetport-wrong`: another port answers. A firewall that rejects gives the same refusal; `/proc/net/tcp` inside
+the pod then shows the port as open on every address.
+
+## Limits
+Without a look into the pod it is never more than Likely. Images without `cat` need `kubectl debug` for that look. Containers that run
+for less than half a minute are not judged, since they may still be starting.
+",
+    check,
+};
+
+fn check(case: &Case<'_>) -> Judgement {
+    let Some(refusal) = ports::refusal(case)? else { return Ok(None) };
+    let port = refusal.port;
+    let bound = refusal.hints.loopback_at(port).map(str::to_owned);
+    let confidence = match (refusal.fault(), &bound) {
+        (Fault::Unclear, Some(_)) => Confidence::Likely,
+        // Another pod of the same template listens, so the setting is right; and a pod that is not ready may still be starting.
+        (Fault::Unclear, None) if refusal.sibling_listens || !refusal.ready => return Ok(None),
+        (Fault::Unclear, None) if refusal.hints.everywhere_at(port).is_some() || refusal.told_elsewhere().is_some() => Confidence::Possible,
+        (Fault::Unclear, None) => Confidence::Likely,
+        // Only the Service was found wrong, and the program is told to keep to loopback on that very port.
+        (Fault::Service(Confidence::Likely), Some(_)) if refusal.elsewhere.is_none() => Confidence::Likely,
+        (Fault::Service(_) | Fault::Application(_), _) => return Ok(None),
+    };
+    let share = refusal.share(case);
+    let service = case.service_name();
+    let why = bound.as_ref().map_or("seems to listen on 127.0.0.1 only".to_owned(), |text| format!("is told to listen on loopback only ({text})"));
+    let mut finding = CAUSE
+        .finding(confidence, format!("Service {service} sends to port {port}, where {share} refuses; the application {why}."))
+        .object(&refusal.pod.reference(), "spec.containers");
+    for endpoint in refusal.endpoints.iter().take(3) {
+        finding = finding.saw(endpoint.seen);
+    }
+    if let Some(text) = &bound {
+        finding = finding.states(format!("{} has {text}", refusal.pod.reference()));
+    }
+    if exec_passes(refusal.pod) {
+        finding = finding.states(format!("{} passes a probe of kind exec, which asks from inside", refusal.pod.reference()));
+    }
+    let failing = refusal.first().map_or_else(|| case.failing_line(), ToString::to_string);
+    finding = finding
+        .proof(failing, refusal.deciding_line())
+        .fix("Let the application bind every address: 0.0.0.0, or [::] for both IP families.")
+        .command(refusal.deciding_command());
+    let variable = bound.as_ref().and_then(|t| t.split_once('=')).filter(|(name, _)| !name.starts_with('-'));
+    for workload in case.path.backend.workloads.iter().take(1) {
+        let (namespace, name, kind) = (&workload.meta.namespace, &workload.meta.name, workload.kind.to_string().to_lowercase());
+        finding = finding.command(match variable {
+            Some((variable, value)) if !value.contains(':') => format!("kubectl -n {namespace} set env {kind}/{name} {variable}=0.0.0.0"),
+            _ => format!("kubectl -n {namespace} edit {kind} {name}"),
+        });
+    }
+    Ok(finding.into())
+}
+
+fn exec_passes(pod: &Pod) -> bool {
+    pod.containers.iter().any(|c| c.ready && c.readiness.as_ref().is_some_and(|p| p.action == ProbeAction::Exec))
+}
