@@ -1,0 +1,72 @@
+//! End to end, on a real cluster: every fault made for real, named by the controller, and mended.
+//!
+//! `make e2e` brings the cluster up, installs Culprit as a user would and runs these in the cluster's network. They are ignored
+//! by a plain `cargo test`, which says so.
+
+mod e2e {
+    pub mod cluster;
+    pub mod fault;
+    pub mod installation;
+}
+
+use std::time::Duration;
+
+use e2e::cluster::Cluster;
+use e2e::fault::{Fault, Row};
+use futures::StreamExt;
+
+/// Faults made at once; more only slow each other down on a small machine.
+const AT_ONCE: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn every_fault_is_named_with_its_cause_and_its_mending_is_seen() {
+    let cluster = Cluster::connect().await;
+    let only = std::env::var("FAULT").unwrap_or_default();
+    let faults: Vec<Fault> = Fault::all().into_iter().filter(|f| f.name.contains(&only)).collect();
+    assert!(!faults.is_empty(), "no fault is called {only}");
+    let rows: Vec<Row> = futures::stream::iter(&faults).map(|f| f.run(&cluster)).buffer_unordered(AT_ONCE).collect().await;
+    let failed = e2e::fault::print(rows);
+    assert!(failed.is_empty(), "{} faults went wrong:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn healthy_look_alikes_stay_healthy() {
+    let cluster = Cluster::connect().await;
+    let cases = Fault::healthy();
+    let wrong: Vec<Option<String>> =
+        futures::stream::iter(&cases).map(|c| c.stays_healthy(&cluster, Duration::from_secs(12))).buffer_unordered(AT_ONCE).collect().await;
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "{} look-alikes were taken for faults:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn a_bad_spec_is_refused_at_apply_with_a_sentence() {
+    e2e::installation::bad_specs_are_refused(&Cluster::connect().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn a_diagnosis_is_made_kept_and_goes_with_its_route() {
+    e2e::installation::life_of_a_diagnosis(&Cluster::connect().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn one_written_by_hand_is_honoured() {
+    e2e::installation::written_by_hand(&Cluster::connect().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn the_one_shot_job_reports_and_writes() {
+    e2e::installation::job(&Cluster::connect().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn nothing_is_written_while_nothing_changes() {
+    e2e::installation::quiet_at_rest(&Cluster::connect().await).await;
+}
