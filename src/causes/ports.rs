@@ -131,15 +131,21 @@ pub fn refusal<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
     if refused.is_empty() {
         return Ok(None);
     }
-    refused.retain(|(view, pod)| !settles(pod, view.seen));
-    let Some((first, pod)) = refused.first().copied() else {
-        return Err(Missing::Fact("the containers that refuse have only just started".into()));
-    };
+    let all_settle = refused.iter().all(|(view, pod)| settles(pod, view.seen));
+    if !all_settle {
+        refused.retain(|(view, pod)| !settles(pod, view.seen));
+    }
+    let Some((first, pod)) = refused.first().copied() else { return Ok(None) };
     let Some(port) = first.endpoint.port else { return Ok(None) };
     let hints = Hints::of(owners(pod, port));
     let found = look::elsewhere(case, pod, first.endpoint.address, port, &hints)?;
     if found.other_family {
         return Ok(None);
+    }
+    // What serves users elsewhere has started; without it a port that was only just to be opened is no fault yet.
+    let serves = found.best.as_ref().is_some_and(|e| e.grade == Grade::Serves && e.source != Source::Auxiliary);
+    if all_settle && !serves {
+        return Err(Missing::Fact("the containers that refuse have only just started".into()));
     }
     if let Some(missing) = rejected_by_policy(case, pod, port, found.best.as_ref()) {
         return Err(missing);

@@ -27,6 +27,9 @@ pub struct Fault {
     /// Changes that belong to the working route, as merge patches by Kind/name.
     #[serde(default)]
     setup: Changes,
+    /// Commands that the working route needs.
+    #[serde(default)]
+    setup_commands: Vec<String>,
     /// Changes that break it.
     #[serde(default)]
     fault: Changes,
@@ -36,9 +39,6 @@ pub struct Fault {
     /// Commands that break it.
     #[serde(default)]
     fault_commands: Vec<String>,
-    /// Changes that mend it, where going back to the working route is not what mends.
-    #[serde(default)]
-    mend: Changes,
     #[serde(default)]
     mend_commands: Vec<String>,
     #[serde(default)]
@@ -101,6 +101,7 @@ impl Fault {
 
     async fn prepare(&self, place: &Place<'_>) -> Result<(), String> {
         place.apply(&self.world(&self.setup)).await;
+        place.commands(&self.setup_commands).await;
         match place.wait(PATIENCE, |s| s.verdict == Verdict::Healthy).await {
             Ok(_) => Ok(()),
             Err(last) => Err(format!("the working route is not Healthy: {}", show(last.as_ref()))),
@@ -131,12 +132,11 @@ impl Fault {
         self.check(&status, row);
         self.ask_once(place, row).await;
         let mended = Instant::now();
-        let mend = if self.mend.is_empty() { self.setup.clone() } else { self.mend.clone() };
         for object in &self.add {
             place.cluster.delete(&place.namespace, &place.fill(object)).await;
         }
         place.commands(&self.mend_commands).await;
-        place.apply(&self.world(&mend)).await;
+        place.apply(&self.world(&self.setup)).await;
         match place.wait(PATIENCE, |s| s.verdict == Verdict::Healthy && s.findings.is_empty()).await {
             Ok(_) => row.to_healthy = Some(mended.elapsed()),
             Err(last) => row.wrong.push(format!("not Healthy once mended: {}", show(last.as_ref()))),

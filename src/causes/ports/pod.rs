@@ -6,7 +6,7 @@ use crate::probe::Observation;
 use crate::snapshot::objects::{Container, ContainerState, Phase, Pod, PortRef, ProbeAction, Transport};
 
 /// A container that runs for less than this may still be about to listen.
-const SETTLING: SignedDuration = SignedDuration::from_secs(30);
+const SETTLING: SignedDuration = SignedDuration::from_secs(10);
 
 /// Declared TCP ports of a pod with their names.
 pub fn declared(pod: &Pod) -> impl Iterator<Item = (u16, Option<&str>)> {

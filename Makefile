@@ -1,0 +1,49 @@
+# What CI runs, word for word. `make` alone says what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+RIG := tests/cluster
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+fmt: ## Format the code
+	cargo fmt
+
+fmt-check: ## Fail where the code is not formatted
+	cargo fmt --check
+
+lint: ## Clippy, warnings denied
+	cargo clippy --all-targets --locked -- -D warnings
+
+unit: ## Unit tests, fixtures, registry and command line
+	cargo test --locked
+
+e2e: ## End-to-end tests on a real cluster (root)
+	tests/run e2e
+
+test: ## All tests, with one summary (root)
+	tests/run all
+
+generate: ## Write crds/, deploy/culprit.yaml and docs/causes/ anew
+	tests/generate
+
+check-generated: ## Fail where a generated file is not what the code gives
+	tests/generate --check
+
+deny: ## Licences, bans and sources of dependencies
+	tests/deny
+
+image: ## The image as an archive, made without an engine
+	$(RIG)/image
+
+build-rig: ## Binaries and images of the test cluster, cached by version (6 to 15 minutes once)
+	$(RIG)/build
+
+demo: ## A cluster with Culprit and a shop full of faults (root; CLUSTER=current uses your own kubeconfig)
+	demo/run
+
+down: ## End the clusters of demo and tests
+	INSTANCE=demo $(RIG)/down
+	INSTANCE=test $(RIG)/down
+
+.PHONY: help fmt fmt-check lint unit e2e test generate check-generated deny image build-rig demo down
