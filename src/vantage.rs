@@ -41,3 +41,22 @@ pub async fn examine(snapshot: &impl Lends, vantage: &dyn Vantage, target: Objec
     }
     snapshot.lend(|s| examination.conclude(s))
 }
+
+/// Looks again at most this often where a route fails without a known cause.
+const LOOKS: usize = 4;
+/// Pause between such looks. Gateways take up to five seconds to follow a change that a snapshot already holds.
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Like [`examine`], for one-shot use: a route that fails without a known cause may be one that its gateway is still
+/// programming, so it is looked at again before that is believed.
+pub async fn examine_settled(snapshot: &impl Lends, vantage: &dyn Vantage, target: ObjectRef, settings: Settings) -> Conclusion {
+    let mut conclusion = examine(snapshot, vantage, target.clone(), settings.clone()).await;
+    for _ in 1..LOOKS {
+        if !conclusion.fails_without_cause() || !settings.online {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        conclusion = examine(snapshot, vantage, target.clone(), settings.clone()).await;
+    }
+    conclusion
+}

@@ -26,7 +26,7 @@ use crate::vantage::local::Local;
 const SETTLE: Duration = Duration::from_millis(1500);
 /// The same where no cause was found, which is how a gateway that is still busy looks.
 const SETTLE_WITHOUT_CAUSE: Duration = Duration::from_secs(6);
-/// A gateway may still serve what was before a change: a good verdict is looked at again until this long after it.
+/// A gateway may still serve what was before a change, so a target is looked at again and again until this long after it.
 const FOLLOW_UP: Duration = Duration::from_secs(7);
 /// Pause between such looks.
 const FOLLOW_UP_PAUSE: Duration = Duration::from_secs(1);
@@ -170,8 +170,10 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, document: &Diagno
         tracing::warn!(%target, %error, "status not written, trying again");
         return RETRY;
     }
+    if shared.queue.since_change(target).is_some_and(|since| since < FOLLOW_UP) {
+        return FOLLOW_UP_PAUSE;
+    }
     match status.verdict {
-        Verdict::Healthy if shared.queue.since_change(target).is_some_and(|since| since < FOLLOW_UP) => FOLLOW_UP_PAUSE,
         Verdict::Healthy => jittered(interval),
         Verdict::Unknown | Verdict::Degraded | Verdict::Failing => jittered(interval.min(ASK_BROKEN)),
     }

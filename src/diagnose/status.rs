@@ -89,6 +89,11 @@ impl Conclusion {
         self.status.verdict
     }
 
+    /// Whether requests fail and nothing is known to explain it.
+    pub fn fails_without_cause(&self) -> bool {
+        matches!(self.status.verdict, Verdict::Failing | Verdict::Degraded) && self.status.cause.is_none()
+    }
+
     /// The status at a time, without a document before it.
     pub fn into_status(self, now: Timestamp, generation: Option<i64>) -> DiagnosisStatus {
         succeed(&DiagnosisStatus::default(), self, now, generation)
