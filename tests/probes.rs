@@ -1,5 +1,7 @@
 //! Every probe against real sockets on loopback: each way that a wire can fail gives its own signature.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,7 +32,7 @@ const BUFFER: usize = 4096;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// An object was added or changed.
-    Changed(Object),
+    Changed(Box<Object>),
     /// An object is gone.
     Removed(ObjectRef),
     /// A list ended; every other object of the kind is gone.
@@ -89,10 +89,10 @@ where
             Ok(watcher::Event::InitApply(object)) => {
                 let object = object.convert();
                 listed.insert(object.reference().key);
-                sender.send(Event::Changed(object)).await?;
+                sender.send(Event::Changed(Box::new(object))).await?;
             }
             Ok(watcher::Event::InitDone) => sender.send(Event::Listed(kind, std::mem::take(&mut listed))).await?,
-            Ok(watcher::Event::Apply(object)) => sender.send(Event::Changed(object.convert())).await?,
+            Ok(watcher::Event::Apply(object)) => sender.send(Event::Changed(Box::new(object.convert()))).await?,
             Ok(watcher::Event::Delete(object)) => sender.send(Event::Removed(object.convert().reference())).await?,
             Err(error) => {
                 let since = *failing_since.get_or_insert_with(Instant::now);
@@ -128,7 +128,7 @@ pub fn apply(snapshot: &mut crate::snapshot::Snapshot, event: Event) -> Vec<Obje
     match event {
         Event::Changed(object) => {
             let reference = object.reference();
-            if snapshot.apply(object) { vec![reference] } else { Vec::new() }
+            if snapshot.apply(*object) { vec![reference] } else { Vec::new() }
         }
         Event::Removed(reference) => {
             snapshot.remove(&reference);
