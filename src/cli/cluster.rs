@@ -1,0 +1,114 @@
+//! The cluster that the kubeconfig or the pod's own account names.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Api, Client, Config};
+use strum::IntoEnumIterator;
+
+use super::CliError;
+use crate::api::Diagnosis;
+use crate::snapshot::kubernetes::list;
+use crate::snapshot::objects::Kind;
+use crate::snapshot::{Coverage, Snapshot};
+use crate::vantage::local::Local;
+
+/// Limits for connecting to the API server and for each of its answers.
+const CONNECT: Duration = Duration::from_secs(10);
+const READ: Duration = Duration::from_secs(60);
+
+/// Which cluster.
+#[derive(Debug, Default, clap::Args)]
+pub struct Arguments {
+    /// Kubeconfig file
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// A cluster that can be asked.
+pub struct Cluster {
+    /// For asking it.
+    pub client: Client,
+    /// Address of its API server, for messages.
+    pub url: String,
+    /// The namespace of the context, or of the pod.
+    pub namespace: String,
+}
+
+/// Finds the cluster as kubectl does: flags, `KUBECONFIG`, the file in the home folder, the pod's account.
+pub async fn connect(arguments: &Arguments) -> Result<Cluster, CliError> {
+    let options = KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
+    let mut config = match read(arguments)? {
+        Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| refused(arguments, &e))?,
+        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+            Config::incluster().map_err(|e| CliError::Kubeconfig(format!("the pod's account cannot be used: {}", list::root(&e))))?
+        }
+        None => return Err(CliError::Kubeconfig("no cluster is configured: there is no kubeconfig, and this is no pod".into())),
+    };
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(READ);
+    let (url, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(|e| CliError::Credentials(list::root(&e)))?;
+    Ok(Cluster { client, url, namespace })
+}
+
+/// The kubeconfig; none where nobody named one and the home folder has none.
+fn read(arguments: &Arguments) -> Result<Option<Kubeconfig>, CliError> {
+    let failed = |e: KubeconfigError| refused(arguments, &e);
+    if let Some(file) = &arguments.kubeconfig {
+        return Kubeconfig::read_from(file).map(Some).map_err(failed);
+    }
+    if let Some(named) = Kubeconfig::from_env().map_err(failed)? {
+        return Ok(Some(named));
+    }
+    let home = std::env::home_dir().map(|home| home.join(".kube/config")).filter(|file| Path::exists(file));
+    home.map(|file| Kubeconfig::read_from(file).map_err(failed)).transpose()
+}
+
+/// A kubeconfig that cannot be used, in one line: the library's sentence with the reason at its end.
+fn refused(arguments: &Arguments, error: &KubeconfigError) -> CliError {
+    if let (KubeconfigError::LoadContext(_), Some(context)) = (error, &arguments.context) {
+        return CliError::Usage(format!("the kubeconfig has no context {context:?}"));
+    }
+    let text = error.to_string();
+    let (first, reason) = (text.lines().next().unwrap_or_default(), list::root(error));
+    let reason = reason.lines().next().unwrap_or_default();
+    CliError::Kubeconfig(if first.contains(reason) { first.to_owned() } else { format!("{first}: {reason}") })
+}
+
+/// The Diagnoses of the cluster; none where they cannot be read, as before the resource is installed.
+pub async fn diagnoses(cluster: &Cluster, namespace: Option<&str>) -> Vec<Diagnosis> {
+    let api = match namespace {
+        Some(namespace) => Api::<Diagnosis>::namespaced(cluster.client.clone(), namespace),
+        None => Api::all(cluster.client.clone()),
+    };
+    api.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default()
+}
+
+/// This process as a vantage, with the name servers that it stands by.
+pub fn here() -> Local {
+    let servers = std::fs::read_to_string("/etc/resolv.conf").map(|text| crate::probe::dns::servers_of(&text)).unwrap_or_default();
+    let pod = std::env::var("POD_NAMESPACE").and_then(|ns| std::env::var("POD_NAME").map(|name| format!("pod {ns}/{name}")));
+    Local::new(pod.unwrap_or_else(|_| "this machine".into()), servers)
+}
+
+/// What could not be read, in one line; none where everything could.
+pub fn gaps(snapshot: &Snapshot) -> Option<String> {
+    let mut kinds: Vec<(String, &str)> = Vec::new();
+    for kind in Kind::iter() {
+        let (title, why) = match snapshot.coverage(kind) {
+            Coverage::Failed(why) => (kind.to_string(), why.as_str()),
+            Coverage::Only(namespace, why) => (format!("{kind} (but in {namespace})"), why.as_str()),
+            Coverage::Complete | Coverage::NotLoaded => continue,
+        };
+        kinds.push((title, why));
+    }
+    let (_, why) = kinds.first()?;
+    let names: Vec<&str> = kinds.iter().map(|(title, _)| title.as_str()).collect();
+    Some(format!("not everything could be read, and what depends on it stays unknown: {}: {why}", names.join(", ")))
+}
