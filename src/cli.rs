@@ -112,3 +112,13 @@ fn warn(text: &str) {
 fn note(what: &str, text: &str) {
     let _ = writeln!(anstream::stderr(), "{what}: {}", crate::report::escape::line(text));
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_of_every_subcommand_fit_together() {
+        super::Arguments::command().debug_assert();
+    }
+}

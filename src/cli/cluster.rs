@@ -21,6 +21,7 @@ const READ: Duration = Duration::from_secs(60);
 
 /// Which cluster.
 #[derive(Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Arguments {
     /// Kubeconfig file
     #[arg(long, value_name = "FILE")]
@@ -53,7 +54,11 @@ pub async fn connect(arguments: &Arguments) -> Result<Cluster, CliError> {
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     let (url, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(|e| CliError::Credentials(list::root(&e)))?;
+    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let client = Client::try_from(config).map_err(|e| {
+        let why = one_line(&e);
+        CliError::Credentials(plugin.map_or_else(|| why.clone(), |plugin| format!("{plugin}: {why}")))
+    })?;
     Ok(Cluster { client, url, namespace })
 }
 
@@ -70,15 +75,24 @@ fn read(arguments: &Arguments) -> Result<Option<Kubeconfig>, CliError> {
     home.map(|file| Kubeconfig::read_from(file).map_err(failed)).transpose()
 }
 
-/// A kubeconfig that cannot be used, in one line: the library's sentence with the reason at its end.
+/// A kubeconfig that cannot be used, in one line.
 fn refused(arguments: &Arguments, error: &KubeconfigError) -> CliError {
-    if let (KubeconfigError::LoadContext(_), Some(context)) = (error, &arguments.context) {
-        return CliError::Usage(format!("the kubeconfig has no context {context:?}"));
+    match (error, &arguments.context) {
+        (KubeconfigError::LoadContext(_), Some(context)) => CliError::Usage(format!("the kubeconfig has no context {context:?}")),
+        (KubeconfigError::LoadContext(context), None) => CliError::Kubeconfig(format!("the kubeconfig has no context {context:?}")),
+        (KubeconfigError::CurrentContextNotSet, _) => CliError::Kubeconfig("the kubeconfig has no current context".into()),
+        (KubeconfigError::ReadConfig(source, file), _) => {
+            CliError::Kubeconfig(format!("the kubeconfig {} cannot be read: {source}", file.display()))
+        }
+        _ => CliError::Kubeconfig(format!("the kubeconfig cannot be used: {}", one_line(error))),
     }
-    let text = error.to_string();
-    let (first, reason) = (text.lines().next().unwrap_or_default(), list::root(error));
-    let reason = reason.lines().next().unwrap_or_default();
-    CliError::Kubeconfig(if first.contains(reason) { first.to_owned() } else { format!("{first}: {reason}") })
+}
+
+/// An error and the reason at its root, in one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let (text, root) = (error.to_string(), list::root(error));
+    let (first, root) = (text.lines().next().unwrap_or_default(), root.lines().next().unwrap_or_default());
+    if first.contains(root) { first.to_owned() } else { format!("{first}: {root}") }
 }
 
 /// The Diagnoses of the cluster; none where they cannot be read, as before the resource is installed.

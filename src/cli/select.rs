@@ -81,22 +81,22 @@ fn one(snapshot: &Snapshot, target: &ObjectRef) -> Result<ObjectRef, CliError> {
     Err(CliError::NotFound { what: format!("{target} does not exist"), hint: did_you_mean(&held, target) })
 }
 
-/// What was probably meant: names that are nearly the wanted one, else what there is.
+/// What was probably meant: names that are nearly the wanted one, those of its namespace first; else what there is.
 fn did_you_mean(held: &[ObjectRef], wanted: &ObjectRef) -> Option<String> {
-    let far = |r: &ObjectRef| r.key.namespace != wanted.key.namespace;
-    let mut near: Vec<(usize, bool, &ObjectRef)> = held
+    let here = |r: &ObjectRef| r.key.namespace == wanted.key.namespace;
+    let mut near: Vec<(bool, usize, &ObjectRef)> = held
         .iter()
-        .map(|r| (strsim::osa_distance(&r.key.name, &wanted.key.name), far(r), r))
-        .filter(|(distance, far, r)| if *far { *distance == 0 } else { *distance <= 2 || is_part(&r.key.name, &wanted.key.name) })
+        .map(|r| (!here(r), strsim::osa_distance(&r.key.name, &wanted.key.name), r))
+        .filter(|(far, distance, r)| *distance <= 2 || (!far && is_part(&r.key.name, &wanted.key.name)))
         .collect();
     near.sort();
     if near.is_empty() {
-        let there: Vec<String> = held.iter().filter(|r| !far(r)).map(|r| r.key.name.to_string()).collect();
+        let there: Vec<String> = held.iter().filter(|r| here(r)).map(|r| r.key.name.to_string()).collect();
         return (!there.is_empty()).then(|| format!("namespace {} has {}", wanted.key.namespace, listed(&there)));
     }
     let as_written = |r: &ObjectRef| format!("{}/{} -n {}", r.kind.to_string().to_lowercase(), r.key.name, r.key.namespace);
-    let names: Vec<String> = near.iter().take(3).map(|(_, _, r)| as_written(r)).collect();
-    Some(format!("did you mean {}?", names.join(" or ")))
+    let shown: Vec<String> = near.iter().take(3).map(|(_, _, r)| as_written(r)).collect();
+    Some(format!("did you mean {}?", shown.join(" or ")))
 }
 
 fn is_part(name: &str, wanted: &str) -> bool {
@@ -143,4 +143,90 @@ pub fn specs(diagnoses: Vec<Diagnosis>) -> Specs {
         }
     }
     specs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::objects::{Ingress, Meta, Namespace, Object};
+
+    fn meta(namespace: &str, name: &str) -> Meta {
+        Meta { namespace: namespace.into(), name: name.into(), ..Meta::default() }
+    }
+
+    fn cluster() -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.cover(Kind::Ingress, Coverage::Complete);
+        snapshot.cover(Kind::Namespace, Coverage::Complete);
+        for (namespace, name) in [("shop", "web"), ("shop", "checkout"), ("blog", "front")] {
+            snapshot.apply(Object::Namespace(Namespace { meta: meta("", namespace) }));
+            snapshot.apply(Object::Ingress(Ingress { meta: meta(namespace, name), ..Ingress::default() }));
+        }
+        snapshot
+    }
+
+    fn said(wanted: &Wanted<'_>, snapshot: &Snapshot) -> String {
+        match wanted.of(snapshot) {
+            Ok(targets) => targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            Err(error) => [Some(error.to_string()), error.hint()].into_iter().flatten().collect::<Vec<_>>().join("; "),
+        }
+    }
+
+    fn named<'a>(namespace: &str, name: &str) -> Wanted<'a> {
+        Wanted { target: Some(ObjectRef::new(Kind::Ingress, namespace, name)), namespace: None, labels: None }
+    }
+
+    fn all(namespace: Option<&str>) -> Wanted<'_> {
+        Wanted { target: None, namespace, labels: None }
+    }
+
+    #[test]
+    fn a_namespace_or_all_of_them_are_chosen() {
+        assert_eq!(said(&all(Some("shop")), &cluster()), "Ingress/shop/checkout Ingress/shop/web");
+        assert_eq!(said(&all(None), &cluster()), "Ingress/blog/front Ingress/shop/checkout Ingress/shop/web");
+    }
+
+    #[test]
+    fn a_target_that_does_not_exist_is_told_with_what_was_meant() {
+        let say = |namespace, name| said(&named(namespace, name), &cluster());
+        assert_eq!(say("shop", "wbe"), "Ingress/shop/wbe does not exist; did you mean ingress/web -n shop?");
+        assert_eq!(say("blog", "web"), "Ingress/blog/web does not exist; did you mean ingress/web -n shop?");
+        assert_eq!(say("shop", "payments"), "Ingress/shop/payments does not exist; namespace shop has checkout, web");
+        assert_eq!(say("shpo", "web"), "namespace shpo does not exist; did you mean shop?");
+    }
+
+    #[test]
+    fn a_part_is_no_answer_to_the_question_for_all_namespaces() {
+        let mut snapshot = cluster();
+        snapshot.cover(Kind::Ingress, Coverage::Only("shop".into(), "ingresses is forbidden".into()));
+        assert!(matches!(all(None).of(&snapshot), Err(CliError::Cluster(ListError::Forbidden { .. }))));
+        assert!(matches!(all(Some("blog")).of(&snapshot), Err(CliError::Cluster(ListError::Forbidden { .. }))));
+        assert_eq!(said(&all(Some("shop")), &snapshot), "Ingress/shop/checkout Ingress/shop/web");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_called_missing() {
+        let mut snapshot = cluster();
+        snapshot.cover(Kind::Ingress, Coverage::Failed("forbidden".into()));
+        assert_eq!(said(&named("shop", "hidden"), &snapshot), "Ingress/shop/hidden");
+    }
+
+    #[test]
+    fn settings_written_by_hand_count_before_those_that_culprit_made() {
+        let document = |name: &str, interval: Option<&str>| {
+            let spec = DiagnosisSpec {
+                target: crate::api::Target { kind: TargetKind::Ingress, name: "web".into() },
+                interval: interval.map(str::to_owned),
+                ..DiagnosisSpec::default()
+            };
+            let mut document = Diagnosis::new(name, spec);
+            document.metadata.namespace = Some("shop".into());
+            document
+        };
+        let (by_hand, made) = (document("mine", Some("60s")), document("ingress-web", None));
+        let target = ObjectRef::new(Kind::Ingress, "shop", "web");
+        for order in [vec![by_hand.clone(), made.clone()], vec![made, by_hand]] {
+            assert_eq!(specs(order)[&target].interval.as_deref(), Some("60s"));
+        }
+    }
 }
