@@ -1,5 +1,6 @@
 //! The cluster that the kubeconfig or the pod's own account names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ fn read(arguments: &Arguments) -> Result<Option<Kubeconfig>, CliError> {
     if let Some(named) = Kubeconfig::from_env().map_err(failed)? {
         return Ok(Some(named));
     }
-    let home = std::env::home_dir().map(|home| home.join(".kube/config")).filter(|file| Path::exists(file));
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config")).filter(|file| file.exists());
     home.map(|file| Kubeconfig::read_from(file).map_err(failed)).transpose()
 }
 
@@ -113,16 +114,40 @@ pub fn here() -> Local {
 
 /// What could not be read, in one line; none where everything could.
 pub fn gaps(snapshot: &Snapshot) -> Option<String> {
-    let mut kinds: Vec<(String, &str)> = Vec::new();
+    let mut unread: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for kind in Kind::iter() {
-        let (title, why) = match snapshot.coverage(kind) {
-            Coverage::Failed(why) => (kind.to_string(), why.as_str()),
-            Coverage::Only(namespace, why) => (format!("{kind} (but in {namespace})"), why.as_str()),
+        let (where_, why) = match snapshot.coverage(kind) {
+            Coverage::Failed(why) => (String::new(), why),
+            Coverage::Only(namespace, why) => (format!(" outside namespace {namespace}"), why),
             Coverage::Complete | Coverage::NotLoaded => continue,
         };
-        kinds.push((title, why));
+        // The API server's sentence for what is forbidden repeats who asked, kind by kind.
+        let why = if why.contains("is forbidden") { "forbidden" } else { why };
+        unread.entry(format!("{where_} ({why})")).or_default().push(kind.to_string());
     }
-    let (_, why) = kinds.first()?;
-    let names: Vec<&str> = kinds.iter().map(|(title, _)| title.as_str()).collect();
-    Some(format!("not everything could be read, and what depends on it stays unknown: {}: {why}", names.join(", ")))
+    let parts: Vec<String> = unread.iter().map(|(why, kinds)| format!("{}{why}", kinds.join(", "))).collect();
+    (!parts.is_empty()).then(|| format!("what depends on these stays unknown, since they could not be read: {}", parts.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_is_named_by_its_reason() {
+        let mut snapshot = Snapshot::default();
+        assert_eq!(gaps(&snapshot), None);
+        let forbidden = |kind: &str| format!("{kind} is forbidden: User \"me\" cannot list resource \"{kind}\"");
+        snapshot.cover(Kind::Node, Coverage::Failed(forbidden("nodes")));
+        snapshot.cover(Kind::IngressClass, Coverage::Failed(forbidden("ingressclasses")));
+        snapshot.cover(Kind::Job, Coverage::Failed("not served by this API server".into()));
+        snapshot.cover(Kind::Pod, Coverage::Only("shop".into(), forbidden("pods")));
+        assert_eq!(
+            gaps(&snapshot).as_deref(),
+            Some(
+                "what depends on these stays unknown, since they could not be read: IngressClass, Node (forbidden); \
+                 Job (not served by this API server); Pod outside namespace shop (forbidden)"
+            )
+        );
+    }
 }

@@ -143,6 +143,15 @@ spec: {image: IMAGE, args: [--namespace=culprit-system]}
     #[test]
     fn the_kept_installation_comes_out_as_it_is() {
         assert_eq!(installation(KEPT, NAMESPACE, IMAGE).unwrap(), KEPT);
+        assert_eq!(installation(INSTALLATION, NAMESPACE, IMAGE).unwrap(), INSTALLATION);
+    }
+
+    #[test]
+    fn no_kept_namespace_or_image_is_left_in_another_installation() {
+        let made = installation(INSTALLATION, "elsewhere", "registry.test/other:2").unwrap();
+        assert!(!made.contains(NAMESPACE) && !made.contains(IMAGE));
+        assert_eq!(made.matches("registry.test/other:2").count(), INSTALLATION.matches(IMAGE).count());
+        assert_eq!(documents(&made).len(), documents(INSTALLATION).into_iter().filter(|d| !d.is_null()).count());
     }
 
     #[test]

@@ -27,11 +27,11 @@ pub async fn write(
 
 async fn one(client: &Client, snapshot: &Snapshot, target: &ObjectRef, document: &Diagnosis, there: &[Diagnosis]) -> Result<(), CliError> {
     let name = document_name(target);
-    let failed = |error: kube::Error| CliError::Write {
-        what: format!("Diagnosis {}/{name}", target.key.namespace),
-        why: list::root(&error),
-        // The API server says so in words of its own where the resource itself is not there.
-        unserved: matches!(&error, kube::Error::Api(status) if status.code == 404 && !status.message.contains(&name)),
+    let failed = |error: kube::Error| {
+        // A Diagnosis that is gone is named in the answer; a resource that is not served is not.
+        let unserved = matches!(&error, kube::Error::Api(status) if status.code == 404 && !status.message.contains(&name));
+        let why = if unserved { "the API server does not know the resource".to_owned() } else { list::root(&error) };
+        CliError::Write { what: format!("Diagnosis {}/{name}", target.key.namespace), why, unserved }
     };
     let is_it = |d: &&Diagnosis| d.metadata.name.as_ref() == Some(&name) && d.metadata.namespace.as_deref() == Some(&target.key.namespace);
     let made = match there.iter().find(is_it) {

@@ -4,7 +4,9 @@ mod finding;
 mod hops;
 mod page;
 
-use crate::api::{AnsweredBy, Diagnosis, DiagnosisStatus, Verdict};
+use std::collections::BTreeSet;
+
+use crate::api::{AnsweredBy, Diagnosis, DiagnosisStatus, Hop, TargetKind, Verdict};
 
 pub use page::Format;
 use page::{BLUE, BOLD, GREEN, Page, RED, YELLOW};
@@ -102,12 +104,16 @@ fn explain(page: &mut Page<'_>, report: &Report) {
         page.row(&[verdict, target, (message.to_owned(), anstyle::Style::new())]);
         return;
     }
-    let route = status.routes.first().map(|r| (format!("{}{}", r.host.as_deref().unwrap_or("*"), r.path), anstyle::Style::new()));
+    // A Service is asked for itself: it has no rule.
+    let of_service = report.document.spec.target.kind == TargetKind::Service;
+    let route = status.routes.first().filter(|_| !of_service);
+    let route = route.map(|r| (format!("{}{}", r.host.as_deref().unwrap_or("*"), r.path), anstyle::Style::new()));
     let first = status.findings.first();
     let cause = first.map(|f| (format!("{} ({})", f.cause, f.confidence), BOLD));
     page.row(&[verdict, target].into_iter().chain(route).chain(cause).collect::<Vec<_>>());
     page.paragraph(message);
-    hops::row(page, &status.hops);
+    let hops: Vec<_> = status.hops.iter().filter(|h| !(of_service && h.hop == Hop::Route)).cloned().collect();
+    hops::row(page, &hops);
     page.blank();
     if let Some(finding) = first {
         finding::explain(page, finding);
@@ -150,7 +156,8 @@ fn missing(page: &mut Page<'_>, report: &Report, found: bool) {
     }
     let mut facts: Vec<(&str, Vec<&str>)> = Vec::new();
     for (cause, fact) in &report.unknown {
-        match facts.iter_mut().find(|(known, _)| known == fact) {
+        let fact = brief(fact);
+        match facts.iter_mut().find(|(known, _)| *known == fact) {
             Some((_, causes)) => causes.push(cause),
             None => facts.push((fact, vec![cause])),
         }
@@ -163,9 +170,17 @@ fn missing(page: &mut Page<'_>, report: &Report, found: bool) {
         [one, another, rest @ ..] => format!("{fact}: cannot tell whether it is {one}, {another} or {} more", rest.len()),
     });
     page.fields("Missing", shown);
-    if let Some(advice) = page.advice() {
-        page.fields("To tell", Some(advice.to_owned()));
-    }
+    let forbidden: BTreeSet<&str> = facts.iter().filter_map(|(fact, _)| fact.strip_suffix(FORBIDDEN)?.split(' ').next_back()).collect();
+    let right =
+        (!forbidden.is_empty()).then(|| format!("ask for the right to list {}", forbidden.into_iter().collect::<Vec<_>>().join(", ")));
+    page.fields("To tell", page.advice().map(str::to_owned).or(right));
+}
+
+/// How the API server begins its sentence about a missing right, which goes on with who asked for what.
+const FORBIDDEN: &str = " is forbidden";
+
+fn brief(fact: &str) -> &str {
+    fact.find(FORBIDDEN).map_or(fact, |at| &fact[..at + FORBIDDEN.len()])
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use anstyle::Style;
 use super::page::{BLUE, DIM, GREEN, Page, RED, columns_of, paint};
 use crate::api::{Hop, HopState, HopStatus};
 
-/// Columns of a label at most.
+/// Columns of a label at most, and where room is short.
 const LONGEST: usize = 32;
+const SHORT: usize = 20;
 
 /// Columns of the line between two hops at least, with the blanks beside it.
 const LINK: usize = 4;
@@ -34,23 +35,25 @@ impl Cell {
     }
 }
 
-/// Draws the hops in a row, on as many lines as the terminal's width makes of it.
+/// Draws the hops in a row: whole where it fits, else with shorter labels or without what was not reached, else on several lines.
 pub(super) fn row(page: &mut Page<'_>, hops: &[HopStatus]) {
     if hops.is_empty() {
         return;
     }
     page.blank();
-    let client = Cell { name: Hop::Client.to_string(), label: String::new(), state: None };
-    let cells: Vec<Cell> = std::iter::once(client).chain(hops.iter().map(|hop| cell(page, hop))).collect();
-    let mut lines: Vec<Vec<Cell>> = vec![Vec::new()];
-    let mut used = 0;
-    for cell in cells {
-        let wanted = cell.width() + LINK;
-        if used + wanted > page.width() && used > 0 {
-            lines.push(Vec::new());
-            used = 0;
+    for (longest, whole) in [(LONGEST, true), (LONGEST, false), (SHORT, false)] {
+        let row = cells(page, hops, longest, whole);
+        if width_of(&row) <= page.width() {
+            draw(page, &row, false, false);
+            return;
         }
-        used += wanted;
+    }
+    let mut lines: Vec<Vec<Cell>> = vec![Vec::new()];
+    for cell in cells(page, hops, LONGEST, true) {
+        let used = lines.last().map_or(0, |line| width_of(line));
+        if used > 0 && used + 2 * LINK + cell.width() > page.width() {
+            lines.push(Vec::new());
+        }
         if let Some(line) = lines.last_mut() {
             line.push(cell);
         }
@@ -59,6 +62,19 @@ pub(super) fn row(page: &mut Page<'_>, hops: &[HopStatus]) {
     for (index, line) in lines.into_iter().enumerate() {
         draw(page, &line, index > 0, index + 1 < count);
     }
+}
+
+fn width_of(row: &[Cell]) -> usize {
+    row.iter().map(|cell| cell.width() + LINK).sum::<usize>().saturating_sub(LINK)
+}
+
+/// The client and the hops; not whole, one mark stands for all that was not reached.
+fn cells(page: &Page<'_>, hops: &[HopStatus], longest: usize, whole: bool) -> Vec<Cell> {
+    let reached = hops.iter().rposition(|hop| hop.state != HopState::NotReached).map_or(0, |last| last + 1);
+    let shown = if whole { hops } else { &hops[..reached] };
+    let client = Cell { name: Hop::Client.to_string(), label: String::new(), state: None };
+    let rest = (shown.len() < hops.len()).then(|| Cell { name: page.safe("…"), label: String::new(), state: Some(HopState::NotReached) });
+    std::iter::once(client).chain(shown.iter().map(|hop| cell(page, hop, longest))).chain(rest).collect()
 }
 
 /// Draws one line of cells, which goes on from the line before and into the next one.
@@ -100,7 +116,7 @@ fn line_to(state: Option<HopState>, unicode: bool) -> &'static str {
     }
 }
 
-fn cell(page: &Page<'_>, hop: &HopStatus) -> Cell {
+fn cell(page: &Page<'_>, hop: &HopStatus, longest: usize) -> Cell {
     let mark = match (hop.state, page.is_unicode()) {
         (HopState::Passing, true) => "✓",
         (HopState::Failing, true) => "✗",
@@ -110,7 +126,7 @@ fn cell(page: &Page<'_>, hop: &HopStatus) -> Cell {
         (HopState::NotReached, false) => "-",
         (HopState::Unknown, _) => "?",
     };
-    let label = if hop.state == HopState::NotReached { String::new() } else { cut(&page.safe(&label(hop)), page) };
+    let label = if hop.state == HopState::NotReached { String::new() } else { cut(&page.safe(&label(hop)), longest, page) };
     Cell { name: format!("{} {mark}", hop.hop), label, state: Some(hop.state) }
 }
 
@@ -123,16 +139,17 @@ fn label(hop: &HopStatus) -> String {
         Hop::Gateway => named.map(|name| format!("{name}{more}")).or(detail.map(str::to_owned)).unwrap_or_default(),
         Hop::Service => {
             let name = named.map(|key| key.rsplit('/').next().unwrap_or(key));
-            [name, detail].into_iter().flatten().collect::<Vec<_>>().join(" ")
+            let ports = detail.and_then(|d| d.strip_prefix("port "));
+            [name, ports].into_iter().flatten().collect::<Vec<_>>().join(":")
         }
         Hop::Client | Hop::Edge | Hop::Route | Hop::Endpoint | Hop::Network | Hop::Socket => detail.unwrap_or_default().to_owned(),
         Hop::Protocol | Hop::Application | Hop::Node => detail.unwrap_or_default().to_owned(),
     }
 }
 
-fn cut(text: &str, page: &Page<'_>) -> String {
-    if columns_of(text) <= LONGEST {
+fn cut(text: &str, longest: usize, page: &Page<'_>) -> String {
+    if columns_of(text) <= longest {
         return text.to_owned();
     }
-    format!("{}{}", text.chars().take(LONGEST - 3).collect::<String>(), page.safe("…"))
+    format!("{}{}", text.chars().take(longest - 3).collect::<String>(), page.safe("…"))
 }

@@ -89,8 +89,8 @@ fn a_failing_route_is_told_in_full() {
     Failing  ingress/web -n shop  shop.test/  svc-targetport-wrong (Proven)
       Service shop/web sends to port 8088, but its pods listen on 8080.
 
-      Client ── Gateway ✓ ────────── Route ✓ ───── Service ✓ ─────────── Endpoint ✓ ──── Network ✓ ── Socket ✗ ┄┄ Protocol · ┄┄ Application ·
-                traefik/traefik-x    shop.test/    web port 80 → 8088    1 of 1 ready
+      Client ── Gateway ✓ ────────── Route ✓ ───── Service ✓ ────── Endpoint ✓ ──── Network ✓ ── Socket ✗ ┄┄ Protocol · ┄┄ Application ·
+                traefik/traefik-x    shop.test/    web:80 → 8088    1 of 1 ready
 
       Proof       GET http://10.244.1.7:8088/ → connection refused
                   GET http://10.244.1.7:8080/ → 200
@@ -116,9 +116,9 @@ fn a_narrow_terminal_gets_the_row_on_several_lines_and_wrapped_sentences() {
 
       Client ── Gateway ✓ ────────── Route ✓ ──
                 traefik/traefik-x    shop.test/
-      ── Service ✓ ─────────── Endpoint ✓ ──── Network ✓ ──
-         web port 80 → 8088    1 of 1 ready
-      ── Socket ✗ ┄┄ Protocol · ┄┄ Application ·
+      ── Service ✓ ────── Endpoint ✓ ──── Network ✓ ── Socket ✗ ──
+         web:80 → 8088    1 of 1 ready
+      ┄┄ Protocol · ┄┄ Application ·
 
       Proof       GET http://10.244.1.7:8088/ → connection refused
                   GET http://10.244.1.7:8080/ → 200
@@ -145,8 +145,8 @@ fn a_locale_without_unicode_gets_ascii_alone() {
     Failing  ingress/web -n shop  shop.test/  svc-targetport-wrong (Proven)
       Service shop/web sends to port 8088, but its pods listen on 8080.
 
-      Client -- Gateway ok --------- Route ok ---- Service ok ----------- Endpoint ok --- Network ok --
-                traefik/traefik-x    shop.test/    web port 80 -> 8088    1 of 1 ready
+      Client -- Gateway ok --------- Route ok ---- Service ok ------ Endpoint ok --- Network ok --
+                traefik/traefik-x    shop.test/    web:80 -> 8088    1 of 1 ready
       -- Socket FAILS .. Protocol - .. Application -
 
       Proof       GET http://10.244.1.7:8088/ -> connection refused
@@ -224,6 +224,34 @@ fn what_was_not_seen_says_why_and_what_would_tell() {
       To tell     diagnose it in its cluster, without -f
       Asked from  nowhere: manifests alone were read
     ");
+}
+
+#[test]
+fn a_missing_right_is_named_once_and_briefly() {
+    let forbidden = |kind: &str| format!("the {kind} could not be looked up: {kind} is forbidden: User \"me\" cannot list resource");
+    let unknown = vec![("a".to_owned(), forbidden("pods")), ("b".to_owned(), forbidden("pods")), ("c".to_owned(), forbidden("nodes"))];
+    let text = plain(&[Report { unknown, ..report(DiagnosisStatus::default()) }], &format(true, 120));
+    assert!(text.contains("Missing     the pods could not be looked up: pods is forbidden: cannot tell whether it is a or b\n"), "{text}");
+    assert!(text.contains("To tell     ask for the right to list nodes, pods\n"), "{text}");
+    assert!(!text.contains("User"), "{text}");
+}
+
+#[test]
+fn a_row_that_does_not_fit_ends_where_requests_end() {
+    let row = |width| {
+        let text = plain(&[report(failing())], &format(true, width));
+        text.lines().find(|l| l.contains("Client")).unwrap_or_default().to_owned()
+    };
+    assert!(row(160).ends_with("Socket ✗ ┄┄ Protocol · ┄┄ Application ·"), "{}", row(160));
+    assert!(row(112).ends_with("Socket ✗ ┄┄ …"), "{}", row(112));
+}
+
+#[test]
+fn a_service_has_neither_rule_nor_host() {
+    let mut of_service = report(failing());
+    of_service.document.spec.target.kind = TargetKind::Service;
+    let text = plain(&[of_service], &format(true, 160));
+    assert!(!text.contains("Route ✓") && text.lines().next().is_some_and(|l| !l.contains("shop.test/")), "{text}");
 }
 
 #[test]
