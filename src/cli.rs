@@ -2,14 +2,20 @@
 //!
 //! Exit status: 0 healthy, 1 findings, 2 wrong usage, 3 could not look.
 
+mod cluster;
 mod diagnose;
 mod docs;
+mod duration;
 mod error;
 mod explain;
 mod manifests;
 mod progress;
+mod select;
+mod selector;
 mod serve;
 mod target;
+mod terminal;
+mod write_status;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -53,12 +59,10 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments.command) {
         Ok(code) => code,
-        // Whoever reads the output has seen enough.
-        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(anstream::stderr(), "error: {}", crate::report::escape::line(&error.to_string()));
+            note("error", &error.to_string());
             if let Some(hint) = error.hint() {
-                let _ = writeln!(anstream::stderr(), "hint: {hint}");
+                note("hint", &hint);
             }
             error.exit_code()
         }
@@ -85,9 +89,36 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Runtime::new().map_err(CliError::Output)
 }
 
-/// Writes to standard output, without colours where it is no terminal.
+/// Shows a text on standard output, and ends well.
 fn print(text: &str) -> Result<ExitCode, CliError> {
+    show(text).map(|()| ExitCode::SUCCESS)
+}
+
+/// Writes to standard output, without colours where it is no terminal. A reader who has seen enough is no failure.
+fn show(text: &str) -> Result<(), CliError> {
     let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Output)?;
-    Ok(ExitCode::SUCCESS)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Says on standard error what the answer lacks.
+fn warn(text: &str) {
+    note("warning", text);
+}
+
+/// One line on standard error. Where even that cannot be written there is nobody to tell.
+fn note(what: &str, text: &str) {
+    let _ = writeln!(anstream::stderr(), "{what}: {}", crate::report::escape::line(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_of_every_subcommand_fit_together() {
+        super::Arguments::command().debug_assert();
+    }
 }

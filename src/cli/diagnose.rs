@@ -1,27 +1,32 @@
 //! `culprit diagnose`: one answer, from a cluster or from manifests.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use futures::StreamExt;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use futures::{StreamExt, TryStreamExt};
 
-use super::target::{LabelFilter, parse, target_kind};
-use super::{CliError, print};
-use crate::api::{Diagnosis, DiagnosisSpec, Target, Verdict};
-use crate::controller::writer;
-use crate::diagnose::{Settings, document_name};
-use crate::report;
+use super::cluster::{self, Cluster};
+use super::progress::Bar;
+use super::select::{Specs, Wanted, specs};
+use super::selector::LabelFilter;
+use super::target::{Named, target_kind};
+use super::{CliError, duration, write_status};
+use crate::api::{DiagnosisSpec, ProbeSettings, Target, Verdict};
+use crate::diagnose::{Conclusion, Settings};
+use crate::report::document::{self, Shape};
+use crate::report::text::{self, Report};
 use crate::snapshot::kubernetes::list;
-use crate::snapshot::objects::{Kind, ObjectRef};
+use crate::snapshot::objects::ObjectRef;
 use crate::snapshot::{Snapshot, files};
 use crate::vantage::local::Local;
 use crate::vantage::{self, Vantage};
+
+/// Namespace of manifests that name none.
+const DEFAULT_NAMESPACE: &str = "default";
+/// Time between two looks while waiting.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Arguments of `culprit diagnose`.
 #[derive(Debug, clap::Args)]
@@ -35,30 +40,32 @@ pub struct Arguments {
     /// Diagnose the Ingresses of all namespaces
     #[arg(short = 'A', long, visible_alias = "all", conflicts_with_all = ["namespace", "target"])]
     all_namespaces: bool,
-    /// Only Ingresses with these labels: key=value, key!=value, key, !key
+    /// Only Ingresses with these labels: key=value, key!=value, key, !key, key in (a,b)
     #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "target")]
     selector: Option<String>,
     /// Format of the answer
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Diagnose manifests instead of a cluster: a file, a folder, or - for standard input. Nothing is probed
+    /// Diagnose manifests instead of a cluster: a file, a folder, or - for standard input. Nothing is asked
     #[arg(short, long, value_name = "PATH")]
     filename: Vec<PathBuf>,
     /// Write the answer into the Diagnosis resource as well
     #[arg(long, conflicts_with = "filename")]
     write_status: bool,
     /// Diagnose again until everything is Healthy, at most this long (60s where no time is given)
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60", conflicts_with = "filename")]
-    wait: Option<u64>,
+    #[arg(
+        long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "60s",
+        value_parser = duration::parse, conflicts_with = "filename"
+    )]
+    wait: Option<Duration>,
+    /// Limit of one request to a route, such as 500ms or 5s
+    #[arg(long, value_name = "DURATION", value_parser = duration::request_limit, conflicts_with = "filename")]
+    timeout: Option<String>,
     /// Routes diagnosed at once
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
-    /// Kubeconfig file
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig
-    #[arg(long)]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: cluster::Arguments,
 }
 
 /// Format of the answer.
@@ -74,210 +81,147 @@ enum Output {
 
 /// Runs it.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
-    let filter = arguments.selector.as_deref().map(LabelFilter::parse).transpose()?;
-    if arguments.filename.is_empty() { online(&arguments, filter.as_ref()).await } else { offline(&arguments, filter.as_ref()).await }
+    let labels = arguments.selector.as_deref().map(LabelFilter::parse).transpose()?;
+    let named = Named::parse(&arguments.target)?;
+    if arguments.filename.is_empty() {
+        online(&arguments, named.as_ref(), labels.as_ref()).await
+    } else {
+        offline(&arguments, named.as_ref(), labels.as_ref()).await
+    }
 }
 
-async fn offline(arguments: &Arguments, filter: Option<&LabelFilter>) -> Result<ExitCode, CliError> {
-    let namespace = arguments.namespace.as_deref().unwrap_or("default");
-    let mut manifests = files::read(&arguments.filename, namespace)?;
+async fn offline(arguments: &Arguments, named: Option<&Named>, labels: Option<&LabelFilter>) -> Result<ExitCode, CliError> {
+    let default = arguments.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let mut manifests = files::read(&arguments.filename, default)?;
     let specs = specs(std::mem::take(&mut manifests.diagnoses));
     let snapshot = manifests.into_snapshot();
-    let everywhere = arguments.all_namespaces || (arguments.namespace.is_none() && arguments.target.is_empty());
-    let targets = targets(&snapshot, arguments, namespace, everywhere, filter)?;
+    let target = named.map(|named| match &arguments.namespace {
+        Some(namespace) => named.within(namespace),
+        None => named.only_one_in(&snapshot).unwrap_or_else(|| named.within(DEFAULT_NAMESPACE)),
+    });
+    let wanted = Wanted { target, namespace: arguments.namespace.as_deref(), labels };
+    let targets = wanted.of(&snapshot)?;
     let nowhere = Local::new("manifests", Vec::new());
-    let documents = diagnose(&snapshot, &nowhere, &targets, &specs, false, arguments.concurrency).await?;
-    answer(&documents, arguments.output)
+    let run = Run { vantage: &nowhere, specs, timeout: None, online: false, concurrency: arguments.concurrency };
+    let reports = run.reports(&snapshot, &targets).await?;
+    let shape = if arguments.all_namespaces || labels.is_some() { Shape::List } else { Shape::AsMany };
+    answer(&reports, arguments.output, shape, None)?;
+    Ok(exit_code(&reports))
 }
 
-async fn online(arguments: &Arguments, filter: Option<&LabelFilter>) -> Result<ExitCode, CliError> {
-    let (client, config) = connect(arguments).await?;
-    let namespace = arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let url = config.cluster_url.to_string();
-    let vantage = here();
-    let until = arguments.wait.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    loop {
-        let snapshot = list::load(&client, &url, &namespace).await?;
-        let written = written(&client).await;
-        let specs = specs(written.clone());
-        let targets = targets(&snapshot, arguments, &namespace, arguments.all_namespaces, filter)?;
-        let documents = diagnose(&snapshot, &vantage, &targets, &specs, true, arguments.concurrency).await?;
-        let healthy = documents.iter().all(|d| verdict(d) == Verdict::Healthy);
-        if !healthy && until.is_some_and(|until| Instant::now() < until) {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            continue;
+async fn online(arguments: &Arguments, named: Option<&Named>, labels: Option<&LabelFilter>) -> Result<ExitCode, CliError> {
+    let cluster = cluster::connect(&arguments.cluster).await?;
+    let namespace = arguments.namespace.as_deref().unwrap_or(&cluster.namespace);
+    let scope = (!arguments.all_namespaces).then_some(namespace);
+    let wanted = Wanted { target: named.map(|named| named.within(namespace)), namespace: scope, labels };
+    let vantage = cluster::here();
+    let until = arguments.wait.map(|wait| Instant::now() + wait);
+    let look = loop {
+        let look = look(arguments, &cluster, &wanted, namespace, &vantage).await?;
+        let healthy = look.reports.iter().all(|r| r.verdict() == Verdict::Healthy);
+        if healthy || until.is_none_or(|until| Instant::now() + AGAIN > until) {
+            break look;
         }
-        if arguments.write_status {
-            write(&client, &snapshot, &targets, &documents, &written).await?;
-        }
-        return answer(&documents, arguments.output);
-    }
-}
-
-async fn connect(arguments: &Arguments) -> Result<(Client, Config), CliError> {
-    let options = KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
-    let failed = |e: &dyn std::error::Error| CliError::Kubeconfig(list::root(e));
-    let config = match (&arguments.kubeconfig, &arguments.context) {
-        (Some(file), _) => {
-            let kubeconfig = Kubeconfig::read_from(file).map_err(|e| failed(&e))?;
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| failed(&e))?
-        }
-        (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(|e| failed(&e))?,
-        (None, None) => Config::infer().await.map_err(|e| failed(&e))?,
+        tokio::time::sleep(AGAIN).await;
     };
-    let client = Client::try_from(config.clone()).map_err(|e| failed(&e))?;
-    Ok((client, config))
-}
-
-/// This process as a vantage, with the name servers that it stands by.
-fn here() -> Local {
-    let servers = std::fs::read_to_string("/etc/resolv.conf").map(|text| crate::probe::dns::servers_of(&text)).unwrap_or_default();
-    let pod = std::env::var("POD_NAMESPACE").and_then(|ns| std::env::var("POD_NAME").map(|name| format!("pod {ns}/{name}")));
-    Local::new(pod.unwrap_or_else(|_| "this machine".into()), servers)
-}
-
-/// The Diagnoses of the cluster; none where they cannot be read, as before the resource is installed.
-async fn written(client: &Client) -> Vec<Diagnosis> {
-    let all = Api::<Diagnosis>::all(client.clone()).list(&kube::api::ListParams::default()).await;
-    all.map(|list| list.items).unwrap_or_default()
-}
-
-type Specs = BTreeMap<ObjectRef, DiagnosisSpec>;
-
-/// The probe settings that were written for targets. One written by hand counts before one that Culprit made.
-fn specs(diagnoses: Vec<Diagnosis>) -> Specs {
-    let mut specs = Specs::new();
-    for diagnosis in diagnoses {
-        let kind = match diagnosis.spec.target.kind {
-            crate::api::TargetKind::Ingress => Kind::Ingress,
-            crate::api::TargetKind::Service => Kind::Service,
-        };
-        let namespace = diagnosis.metadata.namespace.clone().unwrap_or_default();
-        let target = ObjectRef::new(kind, &namespace, &diagnosis.spec.target.name);
-        let by_hand = diagnosis.spec.probe.is_some() || diagnosis.spec.interval.is_some();
-        if by_hand || !specs.contains_key(&target) {
-            specs.insert(target, diagnosis.spec);
-        }
+    if let Some(gaps) = cluster::gaps(&look.snapshot) {
+        super::warn(&gaps);
     }
-    specs
-}
-
-fn targets(
-    snapshot: &Snapshot,
-    arguments: &Arguments,
-    namespace: &str,
-    everywhere: bool,
-    filter: Option<&LabelFilter>,
-) -> Result<Vec<ObjectRef>, CliError> {
-    if let Some(target) = parse(&arguments.target, namespace)? {
-        let held = snapshot.references(target.kind);
-        let unread = matches!(snapshot.coverage(target.kind), crate::snapshot::Coverage::Failed(_));
-        if held.contains(&target) || unread {
-            return Ok(vec![target]);
-        }
-        return Err(CliError::NotFound { near: near(&held, &target), what: target.to_string() });
+    let shape = if named.is_some() { Shape::AsMany } else { Shape::List };
+    answer(&look.reports, arguments.output, shape, Some(vantage.name()))?;
+    if arguments.write_status {
+        let documents: Vec<_> = look.targets.into_iter().zip(look.reports.iter().map(|r| &r.document)).collect();
+        write_status::write(&cluster.client, &look.snapshot, &documents, &look.there).await?;
     }
-    let ingresses = snapshot.ingresses().filter(|i| everywhere || i.meta.namespace == namespace);
-    let chosen = ingresses.filter(|i| filter.is_none_or(|f| f.matches(&i.meta.labels)));
-    let found: Vec<ObjectRef> = chosen.map(|i| ObjectRef { kind: Kind::Ingress, key: i.meta.key() }).collect();
-    match snapshot.coverage(Kind::Ingress) {
-        crate::snapshot::Coverage::Failed(why) => Err(CliError::Cluster(list::ListError::Forbidden { reason: why.clone() })),
-        _ if found.is_empty() => {
-            let place = if everywhere { "any namespace".to_owned() } else { format!("namespace {namespace}") };
-            Err(CliError::Usage(format!("no Ingress to diagnose in {place}")))
-        }
-        _ => Ok(found),
-    }
+    Ok(exit_code(&look.reports))
 }
 
-/// Names that are nearly the wanted one, here or the same one elsewhere.
-fn near(held: &[ObjectRef], wanted: &ObjectRef) -> Vec<String> {
-    let close = |r: &&ObjectRef| {
-        r.key.name == wanted.key.name
-            || (r.key.namespace == wanted.key.namespace && strsim::osa_distance(&r.key.name, &wanted.key.name) <= 2)
-    };
-    held.iter().filter(close).take(3).map(ToString::to_string).collect()
+/// One look at the cluster.
+struct Look {
+    snapshot: Snapshot,
+    there: Vec<crate::api::Diagnosis>,
+    targets: Vec<ObjectRef>,
+    reports: Vec<Report>,
 }
 
-async fn diagnose(
-    snapshot: &Snapshot,
-    vantage: &dyn Vantage,
-    targets: &[ObjectRef],
-    specs: &Specs,
+async fn look(arguments: &Arguments, cluster: &Cluster, wanted: &Wanted<'_>, namespace: &str, vantage: &Local) -> Result<Look, CliError> {
+    let reading = Bar::reading();
+    let (snapshot, there) =
+        futures::join!(list::load(&cluster.client, &cluster.url, namespace), cluster::diagnoses(cluster, wanted.namespace));
+    reading.finish();
+    let snapshot = snapshot?;
+    let targets = wanted.of(&snapshot)?;
+    let (timeout, concurrency) = (arguments.timeout.clone(), arguments.concurrency);
+    let run = Run { vantage, specs: specs(there.clone()), timeout, online: true, concurrency };
+    let reports = run.reports(&snapshot, &targets).await?;
+    Ok(Look { snapshot, there, targets, reports })
+}
+
+/// How targets are examined.
+struct Run<'a> {
+    vantage: &'a dyn Vantage,
+    specs: Specs,
+    timeout: Option<String>,
     online: bool,
     concurrency: u16,
-) -> Result<Vec<Diagnosis>, CliError> {
-    let progress = Arc::new(super::progress::Bar::new(targets.len()));
-    let one = |target: &ObjectRef| {
-        let (target, progress) = (target.clone(), progress.clone());
-        async move {
-            let spec = specs.get(&target).cloned().unwrap_or_default();
-            let spec = DiagnosisSpec { target: Target { kind: target_kind(target.kind), name: target.key.name.to_string() }, ..spec };
-            let mut settings = Settings::parse(&spec).map_err(|e| CliError::Usage(format!("{target}: {e}")))?;
-            settings.online = online;
-            let conclusion = vantage::examine(snapshot, vantage, target.clone(), settings).await;
-            progress.step();
-            Ok::<_, CliError>(report::document::of(&target, spec, conclusion.into_status(jiff::Timestamp::now(), None)))
-        }
-    };
-    let mut running = futures::stream::iter(targets.iter().map(one)).buffered(usize::from(concurrency));
-    let mut documents = Vec::new();
-    while let Some(document) = running.next().await {
-        documents.push(document?);
-    }
-    progress.finish();
-    Ok(documents)
 }
 
-async fn write(
-    client: &Client,
-    snapshot: &Snapshot,
-    targets: &[ObjectRef],
-    documents: &[Diagnosis],
-    written: &[Diagnosis],
-) -> Result<(), CliError> {
-    for (target, document) in targets.iter().zip(documents) {
-        let name = document_name(target);
-        let existing = written
-            .iter()
-            .find(|d| d.metadata.name.as_deref() == Some(&name) && d.metadata.namespace.as_deref() == Some(&target.key.namespace));
-        let failed = |e: kube::Error| CliError::Write { what: format!("Diagnosis {}/{name}", target.key.namespace), why: list::root(&e) };
-        let made = match existing {
-            Some(existing) => existing.clone(),
-            None => writer::create(client, snapshot, target).await.map_err(failed)?,
+impl Run<'_> {
+    async fn reports(&self, snapshot: &Snapshot, targets: &[ObjectRef]) -> Result<Vec<Report>, CliError> {
+        let bar = Bar::asking(targets.len());
+        let alone = targets.len() == 1;
+        let one = |target: ObjectRef| async {
+            let report = self.report(snapshot, target, alone).await;
+            bar.step();
+            report
         };
-        let before = made.status.clone().unwrap_or_default();
-        let status = document.status.clone().unwrap_or_default();
-        let status = crate::diagnose::carry_over(&before, status, jiff::Timestamp::now(), made.metadata.generation);
-        if made.status.as_ref() != Some(&status) {
-            writer::write_status(client, &made, &status).await.map_err(failed)?;
-        }
+        let running = futures::stream::iter(targets.iter().cloned().map(one)).buffered(usize::from(self.concurrency));
+        let reports = running.try_collect().await;
+        bar.finish();
+        reports
     }
-    Ok(())
+
+    /// Settings that cannot be read are wrong usage for one target, and a verdict of their own among many.
+    async fn report(&self, snapshot: &Snapshot, target: ObjectRef, alone: bool) -> Result<Report, CliError> {
+        let spec = self.spec(&target);
+        let conclusion = match Settings::parse(&spec) {
+            Ok(settings) => vantage::examine(snapshot, self.vantage, target.clone(), Settings { online: self.online, ..settings }).await,
+            Err(error) if alone => return Err(CliError::Usage(format!("the Diagnosis of {target} cannot be used: {error}"))),
+            Err(error) => Conclusion::stalled(&target, error.to_string()),
+        };
+        let unknown = conclusion.unknown.clone();
+        let status = conclusion.into_status(jiff::Timestamp::now(), None);
+        Ok(Report { document: document::of(&target, spec, status), unknown })
+    }
+
+    fn spec(&self, target: &ObjectRef) -> DiagnosisSpec {
+        let spec = self.specs.get(target).cloned().unwrap_or_default();
+        let mut spec = DiagnosisSpec { target: Target { kind: target_kind(target.kind), name: target.key.name.to_string() }, ..spec };
+        if self.timeout.is_some() {
+            spec.probe.get_or_insert_with(ProbeSettings::default).timeout.clone_from(&self.timeout);
+        }
+        spec
+    }
 }
 
-/// Unicode where the locale has it, as POSIX orders the variables.
-fn style() -> report::text::Style {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|v| std::env::var(v).ok().filter(|l| !l.is_empty())).unwrap_or_default();
-    let unicode = locale.to_ascii_lowercase().replace('-', "").contains("utf8") || locale.is_empty();
-    if unicode { report::text::Style::Unicode } else { report::text::Style::Ascii }
-}
-
-fn verdict(document: &Diagnosis) -> Verdict {
-    document.status.as_ref().map_or(Verdict::Unknown, |s| s.verdict)
-}
-
-fn answer(documents: &[Diagnosis], output: Output) -> Result<ExitCode, CliError> {
+fn answer(reports: &[Report], output: Output, shape: Shape, vantage: Option<&str>) -> Result<(), CliError> {
+    let documents: Vec<_> = reports.iter().map(|r| &r.document).collect();
     let text = match output {
-        Output::Text => report::text::of(documents, style()),
-        Output::Json => report::document::json(documents),
-        Output::Yaml => report::document::yaml(documents),
+        Output::Text => {
+            let (unicode, width) = (super::terminal::is_unicode(), super::terminal::width());
+            text::of(reports, &text::Format { unicode, width, vantage: vantage.map(str::to_owned) })
+        }
+        Output::Json => document::json(&documents, shape),
+        Output::Yaml => document::yaml(&documents, shape),
     };
-    print(&text)?;
-    let worst = documents.iter().map(verdict).max().unwrap_or(Verdict::Unknown);
-    Ok(ExitCode::from(match worst {
-        Verdict::Healthy => 0,
-        Verdict::Unknown => 3,
-        Verdict::Degraded | Verdict::Failing => 1,
-    }))
+    super::show(&text)
+}
+
+/// 1 where something fails, else 3 where something was not seen, else 0.
+fn exit_code(reports: &[Report]) -> ExitCode {
+    ExitCode::from(match reports.iter().map(Report::verdict).max() {
+        Some(Verdict::Healthy) => 0,
+        Some(Verdict::Degraded | Verdict::Failing) => 1,
+        Some(Verdict::Unknown) | None => 3,
+    })
 }

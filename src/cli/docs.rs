@@ -1,6 +1,6 @@
 //! `culprit docs`: the causes' pages, for `docs/causes/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::CliError;
@@ -14,19 +14,30 @@ pub struct Arguments {
     folder: PathBuf,
 }
 
-/// Writes one page for each cause, and an index; pages of causes that are gone are removed.
+/// Writes one page for each cause, and an index. Pages that were generated for causes that are gone are removed; other files stay.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let folder = &arguments.folder;
-    std::fs::create_dir_all(folder).map_err(CliError::Output)?;
-    for entry in std::fs::read_dir(folder).map_err(CliError::Output)? {
-        let file = entry.map_err(CliError::Output)?.path();
-        if file.extension().is_some_and(|e| e == "md") {
-            std::fs::remove_file(file).map_err(CliError::Output)?;
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| CliError::File { path, source }
+    };
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
+        let file = entry.map_err(failed(folder))?.path();
+        if is_generated(&file) {
+            std::fs::remove_file(&file).map_err(failed(&file))?;
         }
     }
-    for cause in causes::all() {
-        std::fs::write(folder.join(format!("{}.md", cause.slug)), report::causes::page(cause)).map_err(CliError::Output)?;
+    let pages = causes::all().map(|cause| (format!("{}.md", cause.slug), report::causes::page(cause)));
+    for (name, page) in pages.chain([("README.md".to_owned(), report::causes::index())]) {
+        let file = folder.join(name);
+        std::fs::write(&file, page).map_err(failed(&file))?;
     }
-    std::fs::write(folder.join("README.md"), report::causes::index()).map_err(CliError::Output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a file is a page that was written by this command.
+fn is_generated(file: &Path) -> bool {
+    let page = file.extension().is_some_and(|e| e == "md");
+    page && std::fs::read_to_string(file).is_ok_and(|text| text.starts_with(report::causes::GENERATED))
 }

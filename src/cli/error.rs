@@ -12,12 +12,12 @@ pub enum CliError {
     #[error("{0}")]
     Usage(String),
     /// What is asked for does not exist.
-    #[error("{what} does not exist")]
+    #[error("{what}")]
     NotFound {
-        /// The object.
+        /// What does not exist, as a sentence without full stop.
         what: String,
-        /// What may have been meant.
-        near: Vec<String>,
+        /// What may have been meant, or what there is.
+        hint: Option<String>,
     },
     /// Manifests could not be read.
     #[error(transparent)]
@@ -25,9 +25,12 @@ pub enum CliError {
     /// The cluster could not be looked at.
     #[error(transparent)]
     Cluster(#[from] ListError),
-    /// No way to reach a cluster is configured.
-    #[error("no cluster is configured: {0}")]
+    /// No cluster is configured, or its configuration cannot be used.
+    #[error("{0}")]
     Kubeconfig(String),
+    /// The credentials that the kubeconfig names cannot be had.
+    #[error("the credentials of the kubeconfig cannot be used: {0}")]
+    Credentials(String),
     /// A status could not be written.
     #[error("{what} could not be written: {why}")]
     Write {
@@ -35,6 +38,16 @@ pub enum CliError {
         what: String,
         /// The API server's words.
         why: String,
+        /// Whether the API server does not know the resource.
+        unserved: bool,
+    },
+    /// A file or folder could not be written.
+    #[error("{path} cannot be written: {source}")]
+    File {
+        /// The file or folder.
+        path: String,
+        /// Why.
+        source: std::io::Error,
     },
     /// The controller ended.
     #[error("{0}")]
@@ -48,26 +61,32 @@ impl CliError {
     /// 2 for what the caller can put right on the command line, 3 for what could not be looked at.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            CliError::Usage(_) | CliError::NotFound { .. } | CliError::Files(_) => ExitCode::from(2),
-            CliError::Cluster(_) | CliError::Kubeconfig(_) | CliError::Write { .. } | CliError::Controller(_) | CliError::Output(_) => {
-                ExitCode::from(3)
-            }
+            CliError::Usage(_) | CliError::NotFound { .. } | CliError::Files(_) | CliError::File { .. } => ExitCode::from(2),
+            CliError::Cluster(_)
+            | CliError::Kubeconfig(_)
+            | CliError::Credentials(_)
+            | CliError::Write { .. }
+            | CliError::Controller(_)
+            | CliError::Output(_) => ExitCode::from(3),
         }
     }
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        match self {
-            CliError::NotFound { near, .. } if !near.is_empty() => Some(format!("did you mean {}?", near.join(" or "))),
-            CliError::Cluster(ListError::Unreachable { .. }) => {
-                Some("check the address in the kubeconfig and whether the server runs".into())
+        let hint = match self {
+            CliError::NotFound { hint, .. } => return hint.clone(),
+            CliError::Cluster(ListError::Unreachable { .. }) => "check the address in the kubeconfig and whether the server runs",
+            CliError::Cluster(ListError::Unauthorized { .. }) | CliError::Credentials(_) => {
+                "log in again, or choose another context with --context"
             }
-            CliError::Cluster(ListError::Unauthorized { .. }) => Some("log in again, or choose another context with --context".into()),
             CliError::Cluster(ListError::Forbidden { .. }) => {
-                Some("ask for the right to list ingresses and services, or name a namespace that you may read with -n".into())
+                "ask for the right to list ingresses and services, or name a namespace that you may read with -n"
             }
-            CliError::Kubeconfig(_) => Some("set KUBECONFIG or --kubeconfig, or diagnose manifests with -f".into()),
-            _ => None,
-        }
+            CliError::Kubeconfig(_) => "set KUBECONFIG or --kubeconfig, or diagnose manifests with -f",
+            CliError::Write { unserved: true, .. } => "install the resource first: culprit manifests --crds | kubectl apply -f -",
+            CliError::Write { .. } => "ask for the right to create diagnoses and to patch diagnoses/status",
+            CliError::Usage(_) | CliError::Files(_) | CliError::File { .. } | CliError::Controller(_) | CliError::Output(_) => return None,
+        };
+        Some(hint.into())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{CliError, print};
+use super::{CliError, print, select};
 use crate::causes;
 use crate::report;
 
@@ -19,10 +19,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     match causes::by_slug(slug) {
         Some(cause) => print(&report::causes::explanation(cause)),
         None => {
-            let mut near: Vec<_> = causes::all().map(|c| (strsim::osa_distance(c.slug, slug), c.slug)).collect();
-            near.sort_unstable();
-            let near = near.into_iter().filter(|(d, s)| *d <= 6 || s.contains(slug.as_str())).take(3);
-            Err(CliError::NotFound { what: format!("cause {slug:?}"), near: near.map(|(_, s)| s.to_owned()).collect() })
+            let near = select::nearest(causes::all().map(|c| c.slug), slug, 3);
+            let hint = if near.is_empty() {
+                "culprit explain lists every cause".to_owned()
+            } else {
+                format!("did you mean {}?", near.join(" or "))
+            };
+            Err(CliError::NotFound { what: format!("there is no cause {slug:?}"), hint: Some(hint) })
         }
     }
 }

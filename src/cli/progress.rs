@@ -1,37 +1,61 @@
 //! Progress of long work, on standard error and only where it is a terminal.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar that shows itself after a second.
+/// Time before anything is shown.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Time between two pictures.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A bar that shows itself after a second and goes when it is dropped.
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,
-    begun: Instant,
+    shown: tokio::task::AbortHandle,
 }
 
 impl Bar {
-    /// A bar for so many routes.
-    pub fn new(length: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{pos} of {len} routes asked [{bar:30}] {elapsed}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        Bar { bar, begun: Instant::now() }
+    /// For reading a cluster, which takes nobody knows how long.
+    pub fn reading() -> Self {
+        Bar::new(None, "{spinner} reading the cluster {elapsed}")
     }
 
-    /// One route more is done.
+    /// For asking so many targets.
+    pub fn asking(length: usize) -> Self {
+        Bar::new(Some(length as u64), "{pos} of {len} targets asked [{bar:30}] {elapsed}")
+    }
+
+    fn new(length: Option<u64>, template: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        let later = bar.clone();
+        let shown = tokio::spawn(async move {
+            tokio::time::sleep(PATIENCE).await;
+            // indicatif itself draws nothing where standard error is no terminal.
+            later.set_draw_target(ProgressDrawTarget::stderr());
+            later.enable_steady_tick(TICK);
+        });
+        Bar { bar, shown: shown.abort_handle() }
+    }
+
+    /// One target more is done.
     pub fn step(&self) {
         self.bar.inc(1);
-        if self.bar.is_hidden() && self.begun.elapsed() > Duration::from_secs(1) {
-            // indicatif itself draws nothing where standard error is no terminal.
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
     }
 
     /// Takes the bar away.
-    pub fn finish(&self) {
+    pub fn finish(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.shown.abort();
         self.bar.finish_and_clear();
     }
 }

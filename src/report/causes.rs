@@ -8,6 +8,8 @@ use comfy_table::{Table, presets};
 use crate::causes::{self, Cause};
 
 const BOLD: Style = Style::new().bold();
+/// First line of every page, by which a page that was generated is known.
+pub const GENERATED: &str = "<!-- Generated from src/causes by `make generate`; do not edit. -->";
 
 /// All causes by group.
 pub fn catalogue() -> String {
@@ -26,7 +28,7 @@ pub fn catalogue() -> String {
 /// One cause for the terminal.
 pub fn explanation(cause: &Cause) -> String {
     let mut text = format!("{BOLD}{}{BOLD:#}  {}\n", cause.slug, cause.summary);
-    let _ = writeln!(text, "{} hop; shows as {}", cause.hop, signatures(cause));
+    let _ = writeln!(text, "{} hop; shows as {}; since {}\n", cause.hop, signatures(cause), cause.since);
     for line in cause.docs.trim().lines() {
         match line.strip_prefix("## ") {
             Some(heading) => {
@@ -43,10 +45,9 @@ pub fn explanation(cause: &Cause) -> String {
 /// One cause as a page.
 pub fn page(cause: &Cause) -> String {
     format!(
-        "<!-- Generated from src/causes by `make generate`; do not edit. -->\n# {}\n\n{}{}.\n\nHop: {}. Severity: {}. Shows as: {}. Since {}.\n\n{}\n",
+        "{GENERATED}\n# {}\n\n{}.\n\nHop: {}. Severity: {}. Shows as: {}. Since {}.\n\n{}\n",
         cause.slug,
-        cause.summary[..1].to_uppercase(),
-        &cause.summary[1..],
+        capital(cause.summary),
         cause.hop,
         cause.severity,
         signatures(cause),
@@ -57,7 +58,7 @@ pub fn page(cause: &Cause) -> String {
 
 /// The pages' index.
 pub fn index() -> String {
-    let mut text = String::from("<!-- Generated from src/causes by `make generate`; do not edit. -->\n# Causes\n");
+    let mut text = format!("{GENERATED}\n# Causes\n");
     for (group, causes) in causes::GROUPS {
         let _ = write!(text, "\n## {group}\n\n");
         for cause in *causes {
@@ -65,6 +66,11 @@ pub fn index() -> String {
         }
     }
     text
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn signatures(cause: &Cause) -> String {

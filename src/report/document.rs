@@ -7,6 +7,15 @@ use crate::api::{Diagnosis, DiagnosisSpec, DiagnosisStatus};
 use crate::diagnose::document_name;
 use crate::snapshot::objects::ObjectRef;
 
+/// How several documents are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One document stands alone, several are a List.
+    AsMany,
+    /// Always a List: what a whole namespace or cluster was asked for stays one, however many there happen to be.
+    List,
+}
+
 /// The document of a target.
 pub fn of(target: &ObjectRef, spec: DiagnosisSpec, status: DiagnosisStatus) -> Diagnosis {
     let metadata =
@@ -14,21 +23,73 @@ pub fn of(target: &ObjectRef, spec: DiagnosisSpec, status: DiagnosisStatus) -> D
     Diagnosis { metadata, spec, status: Some(status) }
 }
 
-/// One document as an object, several as a List.
-pub fn json(documents: &[Diagnosis]) -> String {
-    let mut text = serde_json::to_string_pretty(&value(documents)).unwrap_or_default();
+/// The documents as JSON.
+pub fn json(documents: &[&Diagnosis], shape: Shape) -> String {
+    let mut text = serde_json::to_string_pretty(&value(documents, shape)).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// The same as YAML.
-pub fn yaml(documents: &[Diagnosis]) -> String {
-    serde_yaml::to_string(&value(documents)).unwrap_or_default()
+/// The documents as YAML.
+pub fn yaml(documents: &[&Diagnosis], shape: Shape) -> String {
+    serde_yaml::to_string(&value(documents, shape)).unwrap_or_default()
 }
 
-fn value(documents: &[Diagnosis]) -> Value {
-    match documents {
-        [one] => serde_json::to_value(one).unwrap_or_default(),
-        many => json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": many}),
+fn value(documents: &[&Diagnosis], shape: Shape) -> Value {
+    match (documents, shape) {
+        ([one], Shape::AsMany) => serde_json::to_value(one).unwrap_or_default(),
+        (many, _) => json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": many}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Target, TargetKind, Verdict};
+    use crate::snapshot::objects::Kind;
+
+    fn healthy() -> Diagnosis {
+        let target = ObjectRef::new(Kind::Ingress, "shop", "web");
+        let spec = DiagnosisSpec { target: Target { kind: TargetKind::Ingress, name: "web".into() }, ..DiagnosisSpec::default() };
+        of(&target, spec, DiagnosisStatus { verdict: Verdict::Healthy, ..DiagnosisStatus::default() })
+    }
+
+    #[test]
+    fn a_healthy_document_says_that_nothing_was_found() {
+        insta::assert_snapshot!(json(&[&healthy()], Shape::AsMany), @r#"
+        {
+          "apiVersion": "culprit.dev/v1alpha1",
+          "kind": "Diagnosis",
+          "metadata": {
+            "name": "ingress-web",
+            "namespace": "shop"
+          },
+          "spec": {
+            "suspend": false,
+            "target": {
+              "kind": "Ingress",
+              "name": "web"
+            }
+          },
+          "status": {
+            "findings": [],
+            "verdict": "Healthy"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_list_stays_a_list_with_one_document_or_none() {
+        let kind = |text: &str| serde_json::from_str::<Value>(text).unwrap()["kind"].clone();
+        assert_eq!(kind(&json(&[&healthy()], Shape::List)), "List");
+        assert_eq!(kind(&json(&[], Shape::AsMany)), "List");
+        assert_eq!(kind(&json(&[&healthy(), &healthy()], Shape::AsMany)), "List");
+    }
+
+    #[test]
+    fn yaml_holds_the_same_document() {
+        let read: Value = serde_yaml::from_str(&yaml(&[&healthy()], Shape::AsMany)).unwrap();
+        assert_eq!(read, serde_json::to_value(healthy()).unwrap());
     }
 }

@@ -1,83 +1,75 @@
-//! What an engineer on call reads in five seconds.
+//! What an engineer on call reads in five seconds: the verdict, the row of hops, the proof, the command that mends it.
 
-use std::fmt::Write;
+mod finding;
+mod hops;
+mod page;
 
-use anstyle::{AnsiColor, Style as Colour};
-use comfy_table::{Table, presets};
+use std::collections::BTreeSet;
 
-use super::escape::line;
-use crate::api::{Diagnosis, DiagnosisStatus, Finding, HopState, HopStatus, Verdict};
+use crate::api::{AnsweredBy, Diagnosis, DiagnosisStatus, Hop, TargetKind, Verdict};
 
-const RED: Colour = AnsiColor::Red.on_default().bold();
-const YELLOW: Colour = AnsiColor::Yellow.on_default().bold();
-const GREEN: Colour = AnsiColor::Green.on_default().bold();
-const BLUE: Colour = AnsiColor::Cyan.on_default().bold();
-const BOLD: Colour = Colour::new().bold();
-const DIM: Colour = Colour::new().dimmed();
-/// Targets explained in full; the table shows the others.
+pub use page::Format;
+use page::{BLUE, BOLD, GREEN, Page, RED, YELLOW};
+
+/// Targets explained in full at most; the table shows the others.
 const MOST_EXPLAINED: usize = 20;
+/// Missing facts named at most.
+const MOST_MISSING: usize = 5;
 
-/// How the row of hops is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// With marks and arrows of Unicode.
-    Unicode,
-    /// With ASCII alone.
-    Ascii,
+/// One target's document, with what only a reader wants to know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The document.
+    pub document: Diagnosis,
+    /// Causes that could not be judged, with what is missing.
+    pub unknown: Vec<(String, String)>,
 }
 
-impl Style {
-    fn mark(self, state: HopState) -> &'static str {
-        match (self, state) {
-            (Style::Unicode, HopState::Passing) => "✓",
-            (Style::Unicode, HopState::Failing) => "✗",
-            (Style::Unicode, HopState::NotReached) => "·",
-            (_, HopState::Unknown) => "?",
-            (Style::Ascii, HopState::Passing) => "ok",
-            (Style::Ascii, HopState::Failing) => "XX",
-            (Style::Ascii, HopState::NotReached) => "-",
-        }
+impl Report {
+    /// The judgement.
+    pub fn verdict(&self) -> Verdict {
+        self.document.status.as_ref().map_or(Verdict::Unknown, |s| s.verdict)
     }
 
-    fn arrow(self) -> &'static str {
-        if self == Style::Unicode { " → " } else { " > " }
+    fn status(&self) -> DiagnosisStatus {
+        self.document.status.clone().unwrap_or_default()
     }
 }
 
-/// The documents as text: a table where there are several, then everything that is not healthy in full.
-pub fn of(documents: &[Diagnosis], style: Style) -> String {
-    let mut text = String::new();
-    if let [one] = documents {
-        explain(&mut text, one, style);
-        return text;
+/// The reports as text: a table where there are several, then everything that is not healthy in full, then the counts.
+pub fn of(reports: &[Report], format: &Format) -> String {
+    let mut page = Page::new(format);
+    if let [one] = reports {
+        explain(&mut page, one);
+        return page.finish();
     }
-    text.push_str(&table(documents));
-    let troubled: Vec<&Diagnosis> = documents.iter().filter(|d| verdict(d) != Verdict::Healthy).collect();
-    for document in troubled.iter().take(MOST_EXPLAINED) {
-        text.push('\n');
-        explain(&mut text, document, style);
+    table(&mut page, reports);
+    let troubled: Vec<&Report> = reports.iter().filter(|r| r.verdict() != Verdict::Healthy).collect();
+    for report in troubled.iter().take(MOST_EXPLAINED) {
+        page.blank();
+        explain(&mut page, report);
     }
+    page.blank();
     if troubled.len() > MOST_EXPLAINED {
-        let _ = writeln!(text, "\n{} more are not healthy; name one to see why.", troubled.len() - MOST_EXPLAINED);
+        page.line(&format!("{} more are not healthy; name one to see why.", troubled.len() - MOST_EXPLAINED));
     }
-    let count = |wanted: Verdict| documents.iter().filter(|d| verdict(d) == wanted).count();
-    let _ = writeln!(
-        text,
-        "\n{} targets: {} failing, {} degraded, {} unknown, {} healthy.",
-        documents.len(),
+    page.line(&summary(reports));
+    page.finish()
+}
+
+fn summary(reports: &[Report]) -> String {
+    let count = |wanted: Verdict| reports.iter().filter(|r| r.verdict() == wanted).count();
+    format!(
+        "{} targets: {} failing, {} degraded, {} unknown, {} healthy.",
+        reports.len(),
         count(Verdict::Failing),
         count(Verdict::Degraded),
         count(Verdict::Unknown),
         count(Verdict::Healthy)
-    );
-    text
+    )
 }
 
-fn verdict(document: &Diagnosis) -> Verdict {
-    document.status.as_ref().map_or(Verdict::Unknown, |s| s.verdict)
-}
-
-fn colour(verdict: Verdict) -> Colour {
+fn colour(verdict: Verdict) -> anstyle::Style {
     match verdict {
         Verdict::Healthy => GREEN,
         Verdict::Degraded => YELLOW,
@@ -86,110 +78,110 @@ fn colour(verdict: Verdict) -> Colour {
     }
 }
 
-fn table(documents: &[Diagnosis]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["NAMESPACE", "TARGET", "VERDICT", "CAUSE"]);
-    for document in documents {
-        let status = document.status.clone().unwrap_or_default();
-        let namespace = document.metadata.namespace.clone().unwrap_or_default();
-        let target = status.target.unwrap_or_default();
-        table.add_row([line(&namespace), line(&target), status.verdict.to_string(), status.cause.unwrap_or_default()]);
-    }
-    table.lines().fold(String::new(), |mut text, row| {
-        let _ = writeln!(text, "{}", row.trim());
-        text
-    })
-}
-
-fn explain(text: &mut String, document: &Diagnosis, style: Style) {
-    let status = document.status.clone().unwrap_or_default();
-    let namespace = document.metadata.namespace.clone().unwrap_or_default();
-    let tint = colour(status.verdict);
-    let first = status.findings.first();
-    let cause = first.map(|f| format!("  {BOLD}{}{BOLD:#} ({}, {} hop)", f.cause, f.confidence, f.hop)).unwrap_or_default();
-    let target = status.target.clone().unwrap_or_default();
-    let _ = writeln!(text, "{tint}{}{tint:#}  {}  -n {}{cause}", status.verdict, line(&target), line(&namespace));
-    let _ = writeln!(text, "  {}", line(status.message.as_deref().unwrap_or_default()));
-    if status.verdict == Verdict::Healthy {
-        return;
-    }
-    hops(text, &status, style);
-    if let Some(by) = status.answered_by {
-        field(text, "Answered by", &by.to_string());
-    }
-    if let Some(finding) = first {
-        explain_finding(text, finding);
-    }
-    routes(text, &status);
-    others(text, &status);
-    if let Some(finding) = first {
-        field(text, "More", &format!("culprit explain {}", finding.cause));
-    }
-}
-
-fn field(text: &mut String, name: &str, value: &str) {
-    let _ = writeln!(text, "  {BOLD}{name:<12}{BOLD:#}{}", line(value));
-}
-
-fn follow(text: &mut String, value: &str) {
-    let _ = writeln!(text, "  {:<12}{}", "", line(value));
-}
-
-fn hops(text: &mut String, status: &DiagnosisStatus, style: Style) {
-    if status.hops.is_empty() {
-        return;
-    }
-    let cell = |hop: &HopStatus| {
-        let tint = match hop.state {
-            HopState::Passing => GREEN,
-            HopState::Failing => RED,
-            HopState::NotReached => DIM,
-            HopState::Unknown => BLUE,
-        };
-        format!("{tint}{} {}{tint:#}", hop.hop, style.mark(hop.state))
+fn table(page: &mut Page<'_>, reports: &[Report]) {
+    let heading = ["NAMESPACE", "TARGET", "VERDICT", "HOP", "CAUSE"].map(|h| (h.to_owned(), BOLD)).to_vec();
+    let row = |report: &Report| {
+        let status = report.status();
+        let plain = anstyle::Style::new();
+        vec![
+            (report.document.metadata.namespace.clone().unwrap_or_default(), plain),
+            (status.target.unwrap_or_default(), plain),
+            (status.verdict.to_string(), colour(status.verdict)),
+            (status.hop.map_or_else(|| "-".into(), |hop| hop.to_string()), plain),
+            (status.cause.unwrap_or_else(|| "-".into()), plain),
+        ]
     };
-    let row: Vec<String> = status.hops.iter().map(cell).collect();
-    let _ = writeln!(text, "\n  {}", row.join(style.arrow()));
-    if let Some(hop) = status.hops.iter().find(|h| h.state == HopState::Failing) {
-        let detail = hop.detail.as_ref().map(|d| format!(" ({d})")).unwrap_or_default();
-        let _ = writeln!(text, "  {}", line(&format!("at {} {}{detail}", hop.hop, hop.objects.join(", "))));
-    }
-    text.push('\n');
+    page.table(&std::iter::once(heading).chain(reports.iter().map(row)).collect::<Vec<_>>());
 }
 
-fn explain_finding(text: &mut String, finding: &Finding) {
-    if let Some(proof) = &finding.proof {
-        field(text, "Proof", &proof.failing);
-        follow(text, &proof.passing);
+fn explain(page: &mut Page<'_>, report: &Report) {
+    let status = report.status();
+    let namespace = report.document.metadata.namespace.clone().unwrap_or_default();
+    let verdict = (status.verdict.to_string(), colour(status.verdict));
+    let target = (format!("{} -n {namespace}", status.target.as_deref().unwrap_or_default()), BOLD);
+    let message = status.message.as_deref().unwrap_or_default();
+    if status.verdict == Verdict::Healthy {
+        page.row(&[verdict, target, (message.to_owned(), anstyle::Style::new())]);
+        return;
     }
-    let proven: Vec<&str> = finding.proof.iter().flat_map(|p| [p.failing.as_str(), p.passing.as_str()]).collect();
-    let fresh = finding.evidence.iter().filter(|e| !proven.contains(&e.text.as_str()));
-    for (index, evidence) in fresh.enumerate() {
-        let vantage = evidence.vantage.as_ref().map(|v| format!(" (from {v})")).unwrap_or_default();
-        let shown = format!("{}{vantage}", evidence.text);
-        if index == 0 { field(text, "Evidence", &shown) } else { follow(text, &shown) }
+    // A Service is asked for itself: it has no rule.
+    let of_service = report.document.spec.target.kind == TargetKind::Service;
+    let route = status.routes.first().filter(|_| !of_service);
+    let route = route.map(|r| (format!("{}{}", r.host.as_deref().unwrap_or("*"), r.path), anstyle::Style::new()));
+    let first = status.findings.first();
+    let cause = first.map(|f| (format!("{} ({})", f.cause, f.confidence), BOLD));
+    page.row(&[verdict, target].into_iter().chain(route).chain(cause).collect::<Vec<_>>());
+    page.paragraph(message);
+    let hops: Vec<_> = status.hops.iter().filter(|h| !(of_service && h.hop == Hop::Route)).cloned().collect();
+    hops::row(page, &hops);
+    page.blank();
+    if let Some(finding) = first {
+        finding::explain(page, finding);
     }
-    if let Some(fix) = &finding.fix {
-        field(text, "Fix", &fix.summary);
-        for command in &fix.commands {
-            follow(text, command);
-        }
+    page.fields("Answered", status.answered_by.and_then(answered).map(str::to_owned));
+    routes(page, &status);
+    finding::others(page, &status.findings);
+    missing(page, report, first.is_some());
+    page.fields("Asked from", Some(page.vantage().to_owned()));
+    page.fields("More", first.map(|f| format!("culprit explain {}", f.cause)));
+}
+
+fn answered(by: AnsweredBy) -> Option<&'static str> {
+    match by {
+        AnsweredBy::Gateway => Some("by the gateway itself"),
+        AnsweredBy::Application => Some("by the application; the gateway passed it on"),
+        AnsweredBy::InnerProxy => Some("by a proxy between the gateway and the application"),
+        AnsweredBy::Edge => Some("by something before the gateway"),
+        AnsweredBy::Nobody => Some("by nobody"),
+        AnsweredBy::Unknown => None,
     }
 }
 
-fn routes(text: &mut String, status: &DiagnosisStatus) {
+fn routes(page: &mut Page<'_>, status: &DiagnosisStatus) {
     if status.routes.len() < 2 {
         return;
     }
-    for (index, route) in status.routes.iter().enumerate() {
-        let shown = format!("{}{}  {}", route.host.as_deref().unwrap_or("*"), route.path, route.verdict);
-        if index == 0 { field(text, "Routes", &shown) } else { follow(text, &shown) }
-    }
+    let shown = status.routes.iter().map(|route| {
+        let cause = route.findings.first().and_then(|i| status.findings.get(usize::try_from(*i).ok()?));
+        let cause = cause.map(|f| format!("  {}", f.cause)).unwrap_or_default();
+        format!("{:<8}  {}{}{cause}", route.verdict.to_string(), route.host.as_deref().unwrap_or("*"), route.path)
+    });
+    page.fields("Routes", shown);
 }
 
-fn others(text: &mut String, status: &DiagnosisStatus) {
-    for (index, finding) in status.findings.iter().skip(1).enumerate() {
-        let shown = format!("{} ({}): {}", finding.cause, finding.confidence, finding.message);
-        if index == 0 { field(text, "Also", &shown) } else { follow(text, &shown) }
+/// What would tell, where nothing is known to be at fault.
+fn missing(page: &mut Page<'_>, report: &Report, found: bool) {
+    if found {
+        return;
     }
+    let mut facts: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (cause, fact) in &report.unknown {
+        let fact = brief(fact);
+        match facts.iter_mut().find(|(known, _)| *known == fact) {
+            Some((_, causes)) => causes.push(cause),
+            None => facts.push((fact, vec![cause])),
+        }
+    }
+    facts.sort_by_key(|(_, causes)| std::cmp::Reverse(causes.len()));
+    let shown = facts.iter().take(MOST_MISSING).map(|(fact, causes)| match causes.as_slice() {
+        [] => (*fact).to_owned(),
+        [one] => format!("{fact}: cannot tell whether it is {one}"),
+        [one, another] => format!("{fact}: cannot tell whether it is {one} or {another}"),
+        [one, another, rest @ ..] => format!("{fact}: cannot tell whether it is {one}, {another} or {} more", rest.len()),
+    });
+    page.fields("Missing", shown);
+    let forbidden: BTreeSet<&str> = facts.iter().filter_map(|(fact, _)| fact.strip_suffix(FORBIDDEN)?.split(' ').next_back()).collect();
+    let right =
+        (!forbidden.is_empty()).then(|| format!("ask for the right to list {}", forbidden.into_iter().collect::<Vec<_>>().join(", ")));
+    page.fields("To tell", page.advice().map(str::to_owned).or(right));
 }
+
+/// How the API server begins its sentence about a missing right, which goes on with who asked for what.
+const FORBIDDEN: &str = " is forbidden";
+
+fn brief(fact: &str) -> &str {
+    fact.find(FORBIDDEN).map_or(fact, |at| &fact[..at + FORBIDDEN.len()])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! `--write-status`: the answers into the Diagnosis resources, as the controller writes them.
+
+use futures::{StreamExt, TryStreamExt};
+use kube::Client;
+
+use super::CliError;
+use crate::api::Diagnosis;
+use crate::controller::writer;
+use crate::diagnose::{carry_over, document_name};
+use crate::snapshot::Snapshot;
+use crate::snapshot::kubernetes::list;
+use crate::snapshot::objects::ObjectRef;
+
+/// Writes at once at most.
+const AT_ONCE: usize = 8;
+
+/// Writes every document's status where it differs from the one that is there; a Diagnosis that is missing is made.
+pub async fn write(
+    client: &Client,
+    snapshot: &Snapshot,
+    documents: &[(ObjectRef, &Diagnosis)],
+    there: &[Diagnosis],
+) -> Result<(), CliError> {
+    let writes = documents.iter().map(|(target, document)| one(client, snapshot, target, document, there));
+    futures::stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+async fn one(client: &Client, snapshot: &Snapshot, target: &ObjectRef, document: &Diagnosis, there: &[Diagnosis]) -> Result<(), CliError> {
+    let name = document_name(target);
+    let failed = |error: kube::Error| {
+        // A Diagnosis that is gone is named in the answer; a resource that is not served is not.
+        let unserved = matches!(&error, kube::Error::Api(status) if status.code == 404 && !status.message.contains(&name));
+        let why = if unserved { "the API server does not know the resource".to_owned() } else { list::root(&error) };
+        CliError::Write { what: format!("Diagnosis {}/{name}", target.key.namespace), why, unserved }
+    };
+    let is_it = |d: &&Diagnosis| d.metadata.name.as_ref() == Some(&name) && d.metadata.namespace.as_deref() == Some(&target.key.namespace);
+    let made = match there.iter().find(is_it) {
+        Some(existing) => existing.clone(),
+        None => writer::create(client, snapshot, target).await.map_err(failed)?,
+    };
+    let before = made.status.clone().unwrap_or_default();
+    let status = document.status.clone().unwrap_or_default();
+    let status = carry_over(&before, status, jiff::Timestamp::now(), made.metadata.generation);
+    if made.status.as_ref() != Some(&status) {
+        writer::write_status(client, &made, &status).await.map_err(failed)?;
+    }
+    Ok(())
+}
