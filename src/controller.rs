@@ -14,6 +14,8 @@ mod watches;
 mod worker;
 pub mod writer;
 
+pub use state::opted_out;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

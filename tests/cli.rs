@@ -251,8 +251,15 @@ fn yaml_is_the_same_document_as_json() {
 
 #[test]
 fn what_names_hold_never_reaches_the_terminal_as_it_is() {
-    let place = Place::new(&[("web.yaml", &INGRESS.replace("name: web, namespace", "name: \"w\\e[2Jb\\u202E\", namespace"))]);
-    let text = place.run("diagnose -f web.yaml").out;
+    // Names of objects are refused; those that an object refers to are shown, escaped.
+    let hostile = "\"w\\e[2Jb\\u202E\"";
+    let place = Place::new(&[
+        ("named.yaml", &INGRESS.replace("name: web, namespace", &format!("name: {hostile}, namespace"))),
+        ("refers.yaml", &INGRESS.replace("host: shop.test", &format!("host: {hostile}"))),
+    ]);
+    let refused = refused(&place.run("diagnose -f named.yaml"), 2);
+    assert!(refused.contains("is no name of a Ingress") && !refused.contains(['\x1b', '\u{202e}']), "{refused:?}");
+    let text = place.run("diagnose -f refers.yaml").out;
     assert!(text.contains("w\\u{1b}[2Jb\\u{202e}"), "{text}");
     assert!(!text.contains(['\x1b', '\u{202e}']), "{text:?}");
 }

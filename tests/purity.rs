@@ -4,8 +4,24 @@ use std::path::{Path, PathBuf};
 
 /// Modules that are pure, as files or folders below src.
 const PURE: &[&str] = &[
-    "api.rs", "api", "causes.rs", "causes", "diagnose.rs", "diagnose", "evidence.rs", "evidence", "fact.rs", "path.rs", "path", "probe.rs",
-    "report.rs", "report", "snapshot.rs", "snapshot/objects.rs", "snapshot/touched.rs", "snapshot/kubernetes/convert.rs",
+    "api.rs",
+    "api",
+    "causes.rs",
+    "causes",
+    "diagnose.rs",
+    "diagnose",
+    "evidence.rs",
+    "evidence",
+    "fact.rs",
+    "path.rs",
+    "path",
+    "probe.rs",
+    "report.rs",
+    "report",
+    "snapshot.rs",
+    "snapshot/objects.rs",
+    "snapshot/touched.rs",
+    "snapshot/kubernetes/convert.rs",
     "snapshot/kubernetes/convert",
 ];
 

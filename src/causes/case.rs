@@ -109,11 +109,19 @@ impl<'a> Case<'a> {
 
     /// The pods that the Service's selector matches; none where it has no selector.
     pub fn pods(&self) -> Result<&'a [Arc<Pod>], Missing> {
+        if self.is_declared_only() {
+            return Ok(&[]);
+        }
         Ok(known(&self.path.backend.pods, "the Service's pods")?.map_or(&[], Vec::as_slice))
     }
 
     /// The workloads that make pods under the Service's selector. Unknown where one of their kinds could not be read.
     pub fn workloads(&self) -> Result<&'a [Arc<Workload>], Missing> {
+        if self.is_declared_only() {
+            // Files that hold no workload beside the Service leave it to others to deploy one.
+            let any = self.snapshot.workloads_in(self.namespace()).next().is_some();
+            return if any { Ok(&self.path.backend.workloads) } else { Err(Missing::Fact("the files hold no workload".into())) };
+        }
         for kind in [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet] {
             match self.snapshot.coverage(kind) {
                 Coverage::Complete | Coverage::Only(..) => {}
@@ -158,11 +166,20 @@ impl<'a> Case<'a> {
         Ok(self.path.backend.ready_endpoints().collect())
     }
 
+    /// Whether there is nothing but manifests: what runs was neither asked nor read, and only what is declared can be at fault.
+    pub fn is_declared_only(&self) -> bool {
+        let unread = |kind| *self.snapshot.coverage(kind) == Coverage::NotLoaded;
+        !self.online && unread(Kind::Pod) && unread(Kind::EndpointSlice)
+    }
+
     /// Whether the gateway has nobody to call: the Service and port exist, and no endpoint is ready.
     pub fn has_no_ready_endpoint(&self) -> Result<bool, Missing> {
         let (Some(service), Some(_)) = (self.service()?, self.service_port()?) else { return Ok(false) };
         if service.service_type == crate::snapshot::objects::ServiceType::ExternalName {
             return Ok(false);
+        }
+        if self.is_declared_only() {
+            return Ok(service.selector.is_some());
         }
         Ok(self.ready_endpoints()?.is_empty())
     }

@@ -185,7 +185,9 @@ impl Run<'_> {
     async fn report(&self, snapshot: &Snapshot, target: ObjectRef, alone: bool) -> Result<Report, CliError> {
         let spec = self.spec(&target);
         let conclusion = match Settings::parse(&spec) {
-            Ok(settings) => vantage::examine(snapshot, self.vantage, target.clone(), Settings { online: self.online, ..settings }).await,
+            Ok(settings) => {
+                vantage::examine_settled(snapshot, self.vantage, target.clone(), Settings { online: self.online, ..settings }).await
+            }
             Err(error) if alone => return Err(CliError::Usage(format!("the Diagnosis of {target} cannot be used: {error}"))),
             Err(error) => Conclusion::stalled(&target, error.to_string()),
         };

@@ -5,7 +5,7 @@ use kube::Client;
 
 use super::CliError;
 use crate::api::Diagnosis;
-use crate::controller::writer;
+use crate::controller::{opted_out, writer};
 use crate::diagnose::{carry_over, document_name};
 use crate::snapshot::Snapshot;
 use crate::snapshot::kubernetes::list;
@@ -21,7 +21,8 @@ pub async fn write(
     documents: &[(ObjectRef, &Diagnosis)],
     there: &[Diagnosis],
 ) -> Result<(), CliError> {
-    let writes = documents.iter().map(|(target, document)| one(client, snapshot, target, document, there));
+    let wanted = documents.iter().filter(|(target, _)| !opted_out(snapshot, target));
+    let writes = wanted.map(|(target, document)| one(client, snapshot, target, document, there));
     futures::stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await
 }
 
@@ -36,7 +37,12 @@ async fn one(client: &Client, snapshot: &Snapshot, target: &ObjectRef, document:
     let is_it = |d: &&Diagnosis| d.metadata.name.as_ref() == Some(&name) && d.metadata.namespace.as_deref() == Some(&target.key.namespace);
     let made = match there.iter().find(is_it) {
         Some(existing) => existing.clone(),
-        None => writer::create(client, snapshot, target).await.map_err(failed)?,
+        None => match writer::create(client, snapshot, target).await {
+            Ok(made) => made,
+            // The route goes with its namespace while this runs.
+            Err(kube::Error::Api(status)) if status.message.contains("because it is being terminated") => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        },
     };
     let before = made.status.clone().unwrap_or_default();
     let status = document.status.clone().unwrap_or_default();

@@ -125,7 +125,7 @@ fn message(path: &Path, verdict: Verdict, answers: &Answers<'_>, judged: &Judged
     }
     let title = path.route.title();
     match (&answers.end_to_end, answers.failures.first()) {
-        (EndToEnd::NotAsked(why), _) => sentence(&format!("{title} was not seen: {why}")),
+        (EndToEnd::NotAsked(why), _) => format!("{title} was not seen: {}.", why.trim_end_matches('.')),
         (EndToEnd::Works, _) if verdict == Verdict::Healthy => format!("{title} answers as expected."),
         (_, Some(failure)) => format!("{title} fails ({}), and no known cause fits what was seen.", failure.outcome_text()),
         _ => format!("{title} cannot be reached, and no known cause fits what was seen."),

@@ -171,6 +171,12 @@ fn add(document: Value, source: &str, default_namespace: &str, into: &mut Manife
     if name.is_empty() && known.is_ok() {
         return Err(malformed(format!("a {kind} has no metadata.name")));
     }
+    // Names end up in commands that people copy, so they are held to what the API server takes (RFC 1123 subdomains).
+    for text in [name.clone(), text("/metadata/namespace")] {
+        if known.is_ok() && !text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.')) {
+            return Err(malformed(format!("{text:?} is no name of a {kind}")));
+        }
+    }
     let mut document = document;
     if known.is_ok_and(Kind::is_namespaced) || kind == "Diagnosis" {
         default_to(&mut document, default_namespace);

@@ -115,7 +115,8 @@ impl Fault {
         place.apply(&self.add).await;
         place.commands(&self.fault_commands).await;
         let wanted = if self.expect.verdict.is_empty() { vec![Verdict::Failing] } else { self.expect.verdict.clone() };
-        let named = |s: &DiagnosisStatus| wanted.contains(&s.verdict) && s.cause.as_deref() == Some(&self.expect.cause);
+        let by = |s: &DiagnosisStatus| self.expect.answered_by.is_none_or(|by| s.answered_by == Some(by));
+        let named = |s: &DiagnosisStatus| wanted.contains(&s.verdict) && s.cause.as_deref() == Some(&self.expect.cause) && by(s);
         let status = match place.wait(PATIENCE, named).await {
             Ok(status) => {
                 row.to_status = Some(begun.elapsed());
@@ -148,11 +149,6 @@ impl Fault {
             && row.confidence != Some(confidence)
         {
             row.wrong.push(format!("confidence is {:?}, not {confidence}", row.confidence));
-        }
-        if let Some(by) = self.expect.answered_by
-            && status.answered_by != Some(by)
-        {
-            row.wrong.push(format!("answered by {:?}, not {by}", status.answered_by));
         }
         let first = status.findings.first();
         if first.is_some_and(|f| f.proof.is_none() || f.fix.is_none() || f.evidence.is_empty()) {

@@ -41,9 +41,12 @@ pub struct Fixture {
     /// Probe settings.
     #[serde(default)]
     pub probe: Option<ProbeSettings>,
-    /// Whether nothing is probed, as with manifests alone.
+    /// Whether nothing is probed.
     #[serde(default)]
     pub offline: bool,
+    /// Kinds that nobody looked for, as manifests leave out what runs.
+    #[serde(default)]
+    pub not_loaded: Vec<String>,
     /// What Culprit is to say.
     pub expect: Expectation,
 }
@@ -170,6 +173,13 @@ impl Fixture {
                 snapshot.remove(&reference);
             }
             snapshot.cover(kind, Coverage::Failed(why.clone()));
+        }
+        for kind in &self.not_loaded {
+            let kind: Kind = kind.parse().expect("not_loaded names a kind");
+            for reference in snapshot.references(kind) {
+                snapshot.remove(&reference);
+            }
+            snapshot.cover(kind, Coverage::NotLoaded);
         }
         snapshot
     }
