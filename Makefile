@@ -6,11 +6,16 @@ RIG := tests/cluster
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
+# Causes are declared by a macro, where cargo's own formatter does not look for files.
+CAUSES = src/causes/*/*.rs
+
 fmt: ## Format the code
 	cargo fmt
+	rustfmt --edition 2024 $(CAUSES)
 
 fmt-check: ## Fail where the code is not formatted
 	cargo fmt --check
+	rustfmt --edition 2024 --check $(CAUSES)
 
 lint: ## Clippy, warnings denied
 	cargo clippy --all-targets --locked -- -D warnings
@@ -33,6 +38,12 @@ check-generated: ## Fail where a generated file is not what the code gives
 deny: ## Licences, bans and sources of dependencies
 	tests/deny
 
+bench: ## Benchmarks of analysis, events and prober (docs/benchmarks.md)
+	cargo bench --locked --bench analysis --bench event --bench prober
+
+bench-real: ## The same against a real API server with 5,000 routes (root)
+	benches/real
+
 image: ## The image as an archive, made without an engine
 	$(RIG)/image
 
@@ -46,4 +57,4 @@ down: ## End the clusters of demo and tests
 	INSTANCE=demo $(RIG)/down
 	INSTANCE=test $(RIG)/down
 
-.PHONY: help fmt fmt-check lint unit e2e test generate check-generated deny image build-rig demo down
+.PHONY: help fmt fmt-check lint unit e2e test generate check-generated deny bench bench-real image build-rig demo down

@@ -1,8 +1,12 @@
 //! The custom resources: the one document that every way of asking gives.
 
 pub mod diagnosis;
+pub mod finding;
+pub mod status;
 
 pub use diagnosis::*;
+pub use finding::*;
+pub use status::*;
 
 /// API group of the custom resources.
 pub const GROUP: &str = "culprit.dev";

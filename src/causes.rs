@@ -6,8 +6,12 @@
 mod case;
 mod finding;
 mod ports;
+mod redirect;
+mod undelivered;
+mod upstream;
 
 pub mod app;
+pub mod config;
 pub mod endpoints;
 pub mod listener;
 pub mod network;
@@ -86,6 +90,7 @@ pub(crate) use group;
 pub static GROUPS: &[(&str, &[&Cause])] = &[
     ("listener", listener::CAUSES),
     ("route", route::CAUSES),
+    ("config", config::CAUSES),
     ("service", service::CAUSES),
     ("endpoints", endpoints::CAUSES),
     ("network", network::CAUSES),

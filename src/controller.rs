@@ -6,10 +6,12 @@
 //!                                                      writer (status) ◄───────┴──► events, metrics
 //! ```
 
+pub mod diagnoses;
 pub mod events;
 pub mod queue;
 mod server;
 mod state;
+pub mod touched;
 mod watches;
 mod worker;
 pub mod writer;
@@ -25,6 +27,7 @@ use kube_lease_manager::LeaseManagerBuilder;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
+use crate::snapshot::kubernetes::follow;
 use crate::snapshot::kubernetes::list::root;
 
 /// How the controller runs.
@@ -71,7 +74,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let client = Client::try_default().await.map_err(|e| Error::Client(root(&e)))?;
+    let client = client().await?;
     let metrics = Arc::new(Metrics::default());
     let state = Arc::new(state::State::default());
     let queue = Arc::new(queue::Queue::default());
@@ -94,6 +97,13 @@ pub async fn run(options: Options) -> Result<(), Error> {
         let _ = tokio::time::timeout(GRACE, lease).await;
     }
     Ok(())
+}
+
+/// A client whose connections count as dead where nothing is read from them for longer than a living watch is quiet.
+async fn client() -> Result<Client, Error> {
+    let mut config = kube::Config::infer().await.map_err(|e| Error::Client(root(&e)))?;
+    config.read_timeout = Some(follow::SILENT + Duration::from_secs(10));
+    Client::try_from(config).map_err(|e| Error::Client(root(&e)))
 }
 
 type Lease = tokio::task::JoinHandle<()>;

@@ -21,7 +21,8 @@ mod plan;
 mod rank;
 mod settings;
 mod status;
+mod versions;
 
 pub use examination::{Examination, Step};
 pub use settings::{InvalidSettings, Settings};
-pub use status::{Conclusion, carry_over, document_name, succeed};
+pub use status::{Conclusion, carried_over, carry_over, document_name, has_cause, succeed};

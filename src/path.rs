@@ -4,21 +4,26 @@
 //! never taken as absent.
 
 pub mod backend;
+pub mod dials;
 pub mod dns;
 pub mod gateway;
+pub mod landmarks;
+pub mod pattern;
 pub mod policy;
 pub mod scheme;
+pub mod traefik;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::fact::Fact;
-use crate::probe::Scheme;
+use crate::probe::{Probe, Scheme};
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::{
     EndpointSlice, Ingress, IngressBackend, IngressClass, Key, Kind, NetworkPolicy, ObjectRef, PathType, Pod, PortRef, Service,
-    ServicePort, Workload,
+    ServicePort, Text, Workload,
 };
+pub use dials::Dials;
 pub use gateway::{Entrance, Gateway, Implementation};
 
 /// The chain that a request takes for one host and path of a target.
@@ -29,9 +34,20 @@ pub struct Path {
     /// The IngressClass that applies; absent where the route names none that exists and there is no default one.
     pub class: Fact<Arc<IngressClass>>,
     /// What answers the client; absent for Service targets, which are asked directly.
-    pub gateway: Fact<Gateway>,
+    pub gateway: Fact<Arc<Gateway>>,
     /// What the route leads to.
     pub backend: Backend,
+    /// The requests that stand for it, once they were made.
+    pub requests: Requests,
+}
+
+/// Requests of one path, made when they are first asked for, since they are looked up again and again.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// Those through the gateway, in plain text and in TLS.
+    pub through_gateway: OnceLock<[Vec<Probe>; 2]>,
+    /// The gateway's own to each endpoint.
+    pub to_endpoints: OnceLock<Vec<Probe>>,
 }
 
 /// One host and path of a target.
@@ -76,6 +92,8 @@ pub struct Backend {
     pub scheme_from: Option<(ObjectRef, String)>,
     /// The NetworkPolicies of the backend's namespace.
     pub policies: Fact<Vec<Arc<NetworkPolicy>>>,
+    /// What the gateway dials for the Service.
+    pub dials: Dials,
 }
 
 /// One address behind a Service.
@@ -90,7 +108,7 @@ pub struct Endpoint {
     /// Whether it is being taken down.
     pub terminating: bool,
     /// The node it runs on, as the slice says.
-    pub node: Option<String>,
+    pub node: Option<Text>,
     /// The pod behind it: by the slice's targetRef, else by its address.
     pub pod: Fact<Arc<Pod>>,
     /// The slice that lists it.
@@ -117,17 +135,12 @@ impl Route {
         self.host.as_ref().map(|h| h.strip_prefix("*.").map_or_else(|| h.clone(), |parent| format!("culprit.{parent}")))
     }
 
-    /// The path to ask for: the literal part of the path as written.
+    /// The path to ask for: the path as written, or what it means where it is a pattern.
     pub fn asked_path(&self) -> String {
-        if self.path_type != PathType::ImplementationSpecific {
-            return self.path.clone();
+        if !pattern::is_meant(&self.path, self.path_type) {
+            return if self.path.starts_with('/') { self.path.clone() } else { "/".to_owned() };
         }
-        // A gateway may read it as a regular expression; the literal beginning up to its last slash is sure to be a path.
-        let literal = self.path.find(['(', '[', '*', '?', '+', '|', '^', '$', '\\']).map_or(&*self.path, |meta| {
-            let head = &self.path[..meta];
-            head.rfind('/').map_or("/", |slash| &head[..=slash])
-        });
-        if literal.starts_with('/') { literal.to_owned() } else { "/".to_owned() }
+        pattern::example(&self.path).unwrap_or_else(|| "/".to_owned())
     }
 
     /// The route as a person writes it: `shop.test/cart`.
@@ -149,11 +162,16 @@ fn ingress_paths(snapshot: &Snapshot, ingress: &Arc<Ingress>) -> Vec<Path> {
     let class = gateway::class_of(snapshot, ingress);
     let gateway = gateway::find(snapshot, ingress, &class);
     let implementation = gateway.known().map_or(Implementation::Other, |g| g.implementation);
+    let is_traefik = implementation == Implementation::Traefik;
+    let gateway = gateway.map(|g| if is_traefik { traefik::narrowed(g, ingress) } else { g });
     routes_of(ingress)
         .into_iter()
-        .map(|route| {
-            let backend = backend::resolve(snapshot, &route, Some(ingress), implementation);
-            Path { route, class: class.clone(), gateway: gateway.clone(), backend }
+        .map(|mut route| {
+            route.tls |= is_traefik && traefik::is_tls_only(ingress);
+            let mut backend = backend::resolve(snapshot, &route, Some(ingress), implementation);
+            let service = backend.service.known().map(AsRef::as_ref);
+            backend.dials = dials::of(gateway.known().map(AsRef::as_ref), class.known().map(AsRef::as_ref), Some(ingress), service);
+            Path { route, class: class.clone(), gateway: gateway.clone(), backend, requests: Requests::default() }
         })
         .collect()
 }
@@ -175,7 +193,9 @@ pub fn routes_of(ingress: &Ingress) -> Vec<Route> {
 
 fn route(ingress: &Ingress, field: String, host: Option<String>, path: String, path_type: PathType, backend: &IngressBackend) -> Route {
     let (service, port) = match backend {
-        IngressBackend::Service { name, port } => (Some(Key::new(&ingress.meta.namespace, name)), Some(port.clone())),
+        IngressBackend::Service { name, port } => {
+            (Some(Key { namespace: ingress.meta.namespace.clone(), name: name.clone() }), Some(port.clone()))
+        }
         IngressBackend::Resource(_) => (None, None),
     };
     let tls = ingress.tls.iter().any(|t| t.hosts.is_empty() || host.as_ref().is_some_and(|h| t.names(h)));
@@ -197,8 +217,9 @@ fn service_paths(snapshot: &Snapshot, service: &Arc<Service>) -> Vec<Path> {
                 service: Some(service.meta.key()),
                 port: Some(PortRef::Number(port.port)),
             };
-            let backend = backend::resolve(snapshot, &route, None, Implementation::Other);
-            Path { route, class: Fact::NotAsked, gateway: Fact::Absent, backend }
+            let mut backend = backend::resolve(snapshot, &route, None, Implementation::Other);
+            backend.dials = dials::of(None, None, None, Some(service));
+            Path { route, class: Fact::NotAsked, gateway: Fact::Absent, backend, requests: Requests::default() }
         })
         .collect()
 }

@@ -4,15 +4,19 @@
 //! submodules ask (I/O) and are called by a vantage only.
 
 pub mod dns;
+pub mod head;
 pub mod http;
 pub mod io;
 pub mod tcp;
 pub mod tls;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub use head::{Head, HeadError, HeadFault};
 
 /// A question put to the network. Equal probes have equal answers within one diagnosis, so `attempt` tells repeats apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,7 +57,7 @@ pub enum Question {
         alpn: Vec<String>,
     },
     /// Connect and send one request; read the response head and up to 64 KiB of its body.
-    Request(Box<Request>),
+    Request(Arc<Request>),
 }
 
 /// One HTTP request on a fresh connection.
@@ -148,7 +152,7 @@ pub enum Outcome {
         signature: Signature,
         /// The particulars in a few words, e.g. `TLS alert 112 (unrecognized name)`.
         detail: String,
-        /// The first bytes that came, if any (at most 64), for what spoke another protocol.
+        /// The first bytes that came, if any (at most 64), for what spoke another protocol; of a malformed HTTP head up to 64 KiB.
         first_bytes: Vec<u8>,
     },
     /// The probe was not sent: not allowed, over budget, or this vantage could not. Says nothing about the network.
@@ -180,6 +184,9 @@ pub enum DnsFailure {
     #[strum(serialize = "not a DNS name")]
     InvalidName,
 }
+
+/// How the particulars of a broken connection end where the server had asked for a client certificate and got none.
+pub const CERTIFICATE_WANTED: &str = ", after the server asked for a client certificate";
 
 /// What a TLS handshake showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,8 +247,12 @@ pub struct Response {
     pub body_hash: u64,
     /// Bytes of body read (at most 64 KiB).
     pub body_length: usize,
-    /// Whether the body ended as announced, or was cut.
+    /// Whether the body was cut instead of ending as announced. One that is longer or slower than a probe waits for is not.
     pub body_cut: bool,
+    /// Whether it was cut because its chunks are malformed, and not by the end of the connection.
+    pub chunks_malformed: bool,
+    /// How big the head is, and what is wrong with it.
+    pub head: Head,
     /// Facts of the TLS connection, if it was one.
     pub tls: Option<TlsFacts>,
 }
@@ -343,6 +354,14 @@ impl Probe {
         Probe { attempt, ..self.clone() }
     }
 
+    /// The request, to be changed; nothing where something else is asked.
+    pub fn request_mut(&mut self) -> Option<&mut Request> {
+        match &mut self.question {
+            Question::Request(request) => Some(Arc::make_mut(request)),
+            Question::Resolve { .. } | Question::Connect { .. } | Question::Handshake { .. } => None,
+        }
+    }
+
     /// Where it goes, or nothing for a look-up by the vantage's own resolver.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.question {
@@ -381,6 +400,27 @@ impl Observation {
             Outcome::Response(r) if r.body_cut => Some(Signature::BodyCut),
             Outcome::Response(_) => None,
             Outcome::Broken { signature, .. } => Some(*signature),
+        }
+    }
+
+    /// Whether the server asked for a client certificate, whatever came of it.
+    pub fn wants_client_certificate(&self) -> bool {
+        match &self.outcome {
+            Outcome::TlsEstablished(facts) => facts.client_certificate_requested,
+            Outcome::Response(response) => response.tls.as_ref().is_some_and(|t| t.client_certificate_requested),
+            Outcome::Broken { detail, .. } => detail.ends_with(CERTIFICATE_WANTED),
+            _ => false,
+        }
+    }
+
+    /// What is wrong with the head of the response, if one came.
+    pub fn head_faults(&self) -> Vec<HeadError> {
+        match &self.outcome {
+            Outcome::Response(response) => response.head.faults.clone(),
+            Outcome::Broken { signature: Signature::HdrBad, first_bytes, .. } if first_bytes.starts_with(b"HTTP/") => {
+                head::faults(first_bytes)
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -8,20 +8,33 @@
 //!
 //! The types and indexes are pure. Only the sources below `kubernetes` and `files` read from outside.
 
+mod change;
+mod controllers;
+mod derived;
 pub mod files;
 pub mod kubernetes;
+mod labelled;
 pub mod objects;
+mod pool;
+pub mod software;
+mod store;
+mod text;
 mod touched;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::fact::Fact;
+use controllers::Controllers;
+use derived::Derived;
+use labelled::{Carriers, Selectors};
 use objects::{
-    EndpointSlice, Ingress, IngressBackend, IngressClass, Key, Kind, Labels, Namespace, NetworkPolicy, Node, Object, ObjectRef, Pod,
-    Service, Workload, is_subset,
+    Autoscaler, EndpointSlice, Event, Ingress, IngressBackend, IngressClass, Key, Kind, Labels, Namespace, NetworkPolicy, Node, ObjectRef,
+    Pod, Service, Text, Workload, is_subset,
 };
+use pool::Pool;
+use store::{Index, Store};
 
 /// How much of a kind a snapshot holds. What is not covered can never be called absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,29 +54,55 @@ pub enum Coverage {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     coverage: BTreeMap<Kind, Coverage>,
-    ingresses: BTreeMap<Key, Arc<Ingress>>,
-    classes: BTreeMap<Key, Arc<IngressClass>>,
-    services: BTreeMap<Key, Arc<Service>>,
-    slices: BTreeMap<Key, Arc<EndpointSlice>>,
-    pods: BTreeMap<Key, Arc<Pod>>,
-    nodes: BTreeMap<Key, Arc<Node>>,
-    namespaces: BTreeMap<Key, Arc<Namespace>>,
-    policies: BTreeMap<Key, Arc<NetworkPolicy>>,
-    workloads: BTreeMap<ObjectRef, Arc<Workload>>,
-    /// Slices of a Service, by the Service's key.
-    slices_by_service: HashMap<Key, BTreeSet<Key>>,
+    ingresses: Store<Ingress>,
+    classes: Store<IngressClass>,
+    services: Store<Service>,
+    slices: Store<EndpointSlice>,
+    pods: Store<Pod>,
+    nodes: Store<Node>,
+    namespaces: Store<Namespace>,
+    policies: Store<NetworkPolicy>,
+    workloads: BTreeMap<Kind, Store<Workload>>,
+    autoscalers: Store<Autoscaler>,
+    events: Store<Event>,
+    by: Indexes,
+    controllers: Controllers,
+    derived: Derived,
+    pool: Pool,
+}
+
+/// Objects by what else they are looked up by.
+#[derive(Clone, Debug, Default)]
+struct Indexes {
+    /// Events about an object, by namespace and the object's name.
+    event_object: Index<Key, Event>,
+    /// Slices of a Service.
+    slice_service: Index<Key, EndpointSlice>,
     /// Pods that own an address; more than one is a fault.
-    pods_by_ip: HashMap<IpAddr, BTreeSet<Key>>,
-    /// Ingresses that name a Service, by the Service's key.
-    ingresses_by_service: HashMap<Key, BTreeSet<Key>>,
+    pod_address: Index<IpAddr, Pod>,
+    /// Pods by the labels that they carry.
+    pod_labels: Carriers<Pod>,
+    /// Workloads by the labels of their pod templates.
+    template_labels: Carriers<Workload>,
+    /// Nodes that have an address.
+    node_address: Index<IpAddr, Node>,
+    /// Services by what they select.
+    selector: Selectors,
+    /// Services that can be reached at an address or host name of their own.
+    service_address: Index<Text, Service>,
+    /// ExternalName Services by the Service that they stand for.
+    service_alias: Index<Key, Service>,
+    /// Ingresses that name a Service, as a backend or as their gateway.
+    ingress_service: Index<Key, Ingress>,
     /// Ingresses that have a rule for a host; the empty host stands for any.
-    ingresses_by_host: HashMap<String, BTreeSet<Key>>,
+    ingress_host: Index<Text, Ingress>,
 }
 
 impl Snapshot {
     /// Declares how much of a kind is held.
     pub fn cover(&mut self, kind: Kind, coverage: Coverage) {
         self.coverage.insert(kind, coverage);
+        self.derived.forget();
     }
 
     /// How much of a kind is held.
@@ -76,249 +115,204 @@ impl Snapshot {
         self.covered(kind, "", || ())
     }
 
-    /// Adds or replaces an object. Says whether anything that a snapshot keeps has changed.
-    pub fn apply(&mut self, object: Object) -> bool {
-        let reference = object.reference();
-        if self.holds(&object) {
-            return false;
-        }
-        self.remove(&reference);
-        let key = reference.key.clone();
-        match object {
-            Object::Ingress(o) => {
-                for service in services_of(&o) {
-                    self.ingresses_by_service.entry(service).or_default().insert(key.clone());
-                }
-                for host in hosts_of(&o) {
-                    self.ingresses_by_host.entry(host).or_default().insert(key.clone());
-                }
-                self.ingresses.insert(key, Arc::new(o));
-            }
-            Object::IngressClass(o) => drop(self.classes.insert(key, Arc::new(o))),
-            Object::Service(o) => drop(self.services.insert(key, Arc::new(o))),
-            Object::EndpointSlice(o) => {
-                if let Some(service) = &o.service {
-                    let service = Key::new(&o.meta.namespace, service);
-                    self.slices_by_service.entry(service).or_default().insert(key.clone());
-                }
-                self.slices.insert(key, Arc::new(o));
-            }
-            Object::Pod(o) => {
-                // Pods on the host's network share the node's address, and ended pods own none.
-                if !o.host_network && !o.has_ended() {
-                    for ip in &o.ips {
-                        self.pods_by_ip.entry(*ip).or_default().insert(key.clone());
-                    }
-                }
-                self.pods.insert(key, Arc::from(o));
-            }
-            Object::Node(o) => drop(self.nodes.insert(key, Arc::new(o))),
-            Object::Namespace(o) => drop(self.namespaces.insert(key, Arc::new(o))),
-            Object::NetworkPolicy(o) => drop(self.policies.insert(key, Arc::new(o))),
-            Object::Workload(o) => drop(self.workloads.insert(reference, Arc::new(o))),
-        }
-        true
-    }
-
-    /// Adds or replaces many objects.
-    pub fn extend(&mut self, objects: impl IntoIterator<Item = Object>) {
-        for object in objects {
-            self.apply(object);
-        }
-    }
-
-    /// Whether exactly this object is held.
-    fn holds(&self, object: &Object) -> bool {
-        fn same<T: PartialEq>(map: &BTreeMap<Key, Arc<T>>, key: &Key, object: &T) -> bool {
-            map.get(key).is_some_and(|held| **held == *object)
-        }
-        let reference = object.reference();
-        let key = &reference.key;
-        match object {
-            Object::Ingress(o) => same(&self.ingresses, key, o),
-            Object::IngressClass(o) => same(&self.classes, key, o),
-            Object::Service(o) => same(&self.services, key, o),
-            Object::EndpointSlice(o) => same(&self.slices, key, o),
-            Object::Pod(o) => same(&self.pods, key, o),
-            Object::Node(o) => same(&self.nodes, key, o),
-            Object::Namespace(o) => same(&self.namespaces, key, o),
-            Object::NetworkPolicy(o) => same(&self.policies, key, o),
-            Object::Workload(o) => self.workloads.get(&reference).is_some_and(|held| **held == *o),
-        }
-    }
-
-    /// Removes an object; does nothing where it is not held.
-    pub fn remove(&mut self, reference: &ObjectRef) {
-        let key = &reference.key;
-        match reference.kind {
-            Kind::Ingress => {
-                if let Some(old) = self.ingresses.remove(key) {
-                    for service in services_of(&old) {
-                        unlink(&mut self.ingresses_by_service, &service, key);
-                    }
-                    for host in hosts_of(&old) {
-                        unlink(&mut self.ingresses_by_host, &host, key);
-                    }
-                }
-            }
-            Kind::IngressClass => drop(self.classes.remove(key)),
-            Kind::Service => drop(self.services.remove(key)),
-            Kind::EndpointSlice => {
-                if let Some(old) = self.slices.remove(key)
-                    && let Some(service) = &old.service
-                {
-                    unlink(&mut self.slices_by_service, &Key::new(&old.meta.namespace, service), key);
-                }
-            }
-            Kind::Pod => {
-                if let Some(old) = self.pods.remove(key) {
-                    for ip in &old.ips {
-                        unlink(&mut self.pods_by_ip, ip, key);
-                    }
-                }
-            }
-            Kind::Node => drop(self.nodes.remove(key)),
-            Kind::Namespace => drop(self.namespaces.remove(key)),
-            Kind::NetworkPolicy => drop(self.policies.remove(key)),
-            Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
-                drop(self.workloads.remove(reference));
-            }
-        }
-    }
-
     /// Every reference held of a kind, in order.
     pub fn references(&self, kind: Kind) -> Vec<ObjectRef> {
-        let of = |keys: Vec<&Key>| keys.into_iter().map(|key| ObjectRef { kind, key: key.clone() }).collect();
+        let of = |keys: &mut dyn Iterator<Item = Key>| keys.map(|key| ObjectRef { kind, key }).collect();
         match kind {
-            Kind::Ingress => of(self.ingresses.keys().collect()),
-            Kind::IngressClass => of(self.classes.keys().collect()),
-            Kind::Service => of(self.services.keys().collect()),
-            Kind::EndpointSlice => of(self.slices.keys().collect()),
-            Kind::Pod => of(self.pods.keys().collect()),
-            Kind::Node => of(self.nodes.keys().collect()),
-            Kind::Namespace => of(self.namespaces.keys().collect()),
-            Kind::NetworkPolicy => of(self.policies.keys().collect()),
+            Kind::Ingress => of(&mut self.ingresses.keys()),
+            Kind::IngressClass => of(&mut self.classes.keys()),
+            Kind::Service => of(&mut self.services.keys()),
+            Kind::EndpointSlice => of(&mut self.slices.keys()),
+            Kind::Pod => of(&mut self.pods.keys()),
+            Kind::Node => of(&mut self.nodes.keys()),
+            Kind::Namespace => of(&mut self.namespaces.keys()),
+            Kind::NetworkPolicy => of(&mut self.policies.keys()),
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
-                self.workloads.keys().filter(|r| r.kind == kind).cloned().collect()
+                of(&mut self.workloads.get(&kind).into_iter().flat_map(Store::keys))
             }
+            Kind::HorizontalPodAutoscaler => of(&mut self.autoscalers.keys()),
+            Kind::Event => of(&mut self.events.keys()),
         }
     }
 
     /// An Ingress.
     pub fn ingress(&self, key: &Key) -> Fact<Arc<Ingress>> {
-        self.fact(Kind::Ingress, key, self.ingresses.get(key))
+        self.fact(Kind::Ingress, &key.namespace, self.ingresses.get(key))
     }
 
     /// All Ingresses, in order of their keys.
     pub fn ingresses(&self) -> impl Iterator<Item = &Arc<Ingress>> {
-        self.ingresses.values()
+        self.ingresses.iter()
     }
 
     /// An IngressClass.
     pub fn class(&self, name: &str) -> Fact<Arc<IngressClass>> {
-        let key = Key::new("", name);
-        self.fact(Kind::IngressClass, &key, self.classes.get(&key))
+        self.fact(Kind::IngressClass, "", self.classes.named("", name))
     }
 
     /// All IngressClasses, where the kind is fully loaded.
     pub fn classes(&self) -> Fact<Vec<Arc<IngressClass>>> {
-        self.covered(Kind::IngressClass, "", || self.classes.values().cloned().collect())
+        self.covered(Kind::IngressClass, "", || self.classes.iter().cloned().collect())
+    }
+
+    /// The IngressClasses that are held, whether or not these are all.
+    pub fn every_class(&self) -> impl Iterator<Item = &Arc<IngressClass>> {
+        self.classes.iter()
     }
 
     /// A Service.
     pub fn service(&self, key: &Key) -> Fact<Arc<Service>> {
-        self.fact(Kind::Service, key, self.services.get(key))
+        self.fact(Kind::Service, &key.namespace, self.services.get(key))
     }
 
     /// All Services, in order of their keys.
     pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.services.values()
+        self.services.iter()
     }
 
     /// The Services of a namespace.
     pub fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Service>> {
-        in_namespace(&self.services, namespace)
+        self.services.within(namespace)
     }
 
     /// The EndpointSlices of a Service, where the kind is fully loaded.
     pub fn slices_of(&self, service: &Key) -> Fact<Vec<Arc<EndpointSlice>>> {
-        self.covered(Kind::EndpointSlice, &service.namespace, || {
-            let keys = self.slices_by_service.get(service).into_iter().flatten();
-            keys.filter_map(|k| self.slices.get(k)).cloned().collect()
-        })
+        self.covered(Kind::EndpointSlice, &service.namespace, || self.by.slice_service.get(service).to_vec())
     }
 
     /// A pod.
     pub fn pod(&self, key: &Key) -> Fact<Arc<Pod>> {
-        self.fact(Kind::Pod, key, self.pods.get(key))
+        self.fact(Kind::Pod, &key.namespace, self.pods.get(key))
     }
 
     /// The pods of a namespace.
     pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Pod>> {
-        in_namespace(&self.pods, namespace)
+        self.pods.within(namespace)
     }
 
     /// All pods, in order of their keys.
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
-        self.pods.values()
+        self.pods.iter()
     }
 
     /// The pods of a namespace that carry labels, where pods are fully loaded.
     pub fn pods_labelled(&self, namespace: &str, labels: &Labels) -> Fact<Vec<Arc<Pod>>> {
-        self.covered(Kind::Pod, namespace, || self.pods_in(namespace).filter(|p| is_subset(labels, &p.meta.labels)).cloned().collect())
+        self.covered(Kind::Pod, namespace, || {
+            let carries = |p: &&Arc<Pod>| is_subset(labels, &p.meta.labels) && p.meta.namespace == namespace;
+            match self.by.pod_labels.candidates(namespace, labels) {
+                Some(candidates) => candidates.iter().filter(carries).cloned().collect(),
+                None => self.pods_in(namespace).filter(carries).cloned().collect(),
+            }
+        })
     }
 
     /// The pods that own an address, where pods are fully loaded; empty where nobody does.
     pub fn pods_at(&self, ip: IpAddr) -> Fact<Vec<Arc<Pod>>> {
-        self.covered(Kind::Pod, "", || self.pods_by_ip.get(&ip).into_iter().flatten().filter_map(|k| self.pods.get(k)).cloned().collect())
+        self.covered(Kind::Pod, "", || self.by.pod_address.get(&ip).to_vec())
     }
 
     /// A node.
     pub fn node(&self, name: &str) -> Fact<Arc<Node>> {
-        let key = Key::new("", name);
-        self.fact(Kind::Node, &key, self.nodes.get(&key))
+        self.fact(Kind::Node, "", self.nodes.named("", name))
     }
 
     /// All nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.nodes.values()
+        self.nodes.iter()
+    }
+
+    /// The first node that has an address.
+    pub fn node_at(&self, ip: IpAddr) -> Option<&Arc<Node>> {
+        self.by.node_address.get(&ip).first()
     }
 
     /// A namespace.
     pub fn namespace(&self, name: &str) -> Fact<Arc<Namespace>> {
-        let key = Key::new("", name);
-        self.fact(Kind::Namespace, &key, self.namespaces.get(&key))
+        self.fact(Kind::Namespace, "", self.namespaces.named("", name))
     }
 
     /// The NetworkPolicies of a namespace, where the kind is fully loaded.
     pub fn policies_in(&self, namespace: &str) -> Fact<Vec<Arc<NetworkPolicy>>> {
-        self.covered(Kind::NetworkPolicy, namespace, || in_namespace(&self.policies, namespace).cloned().collect())
+        self.covered(Kind::NetworkPolicy, namespace, || self.policies.within(namespace).cloned().collect())
     }
 
     /// A workload.
     pub fn workload(&self, reference: &ObjectRef) -> Fact<Arc<Workload>> {
-        self.fact(reference.kind, &reference.key, self.workloads.get(reference))
+        self.fact(reference.kind, &reference.key.namespace, self.workloads.get(&reference.kind).and_then(|w| w.get(&reference.key)))
     }
 
     /// The workloads of a namespace, of every workload kind that is loaded.
     pub fn workloads_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Workload>> {
-        self.workloads.iter().filter(move |(r, _)| &*r.key.namespace == namespace).map(|(_, w)| w)
+        self.workloads.values().flat_map(move |of_kind| of_kind.within(namespace))
+    }
+
+    /// The workloads of a namespace whose pod templates carry labels, in the same order.
+    pub fn workloads_labelled(&self, namespace: &str, labels: &Labels) -> Vec<Arc<Workload>> {
+        let carries = |w: &&Arc<Workload>| is_subset(labels, &w.template_labels) && w.meta.namespace == namespace;
+        match self.by.template_labels.candidates(namespace, labels) {
+            Some(candidates) => candidates.iter().filter(carries).cloned().collect(),
+            None => self.workloads_in(namespace).filter(carries).cloned().collect(),
+        }
+    }
+
+    /// The autoscalers of a namespace, where the kind is fully loaded.
+    pub fn autoscalers_in(&self, namespace: &str) -> Fact<Vec<Arc<Autoscaler>>> {
+        self.covered(Kind::HorizontalPodAutoscaler, namespace, || self.autoscalers.within(namespace).cloned().collect())
+    }
+
+    /// The warnings about an object, in order of their names, where Events are fully loaded.
+    pub fn warnings_about(&self, reference: &ObjectRef, uid: &str) -> Fact<Vec<Arc<Event>>> {
+        self.covered(Kind::Event, &reference.key.namespace, || {
+            let events = self.by.event_object.get(&reference.key).iter();
+            // A pod of the same name that was there before has another UID.
+            let same =
+                |e: &Event| e.about_kind == reference.kind.to_string() && (uid.is_empty() || e.about_uid.is_empty() || e.about_uid == uid);
+            events.filter(|e| same(e)).cloned().collect()
+        })
     }
 
     /// The Ingresses that have a rule for exactly this host (empty for rules without one).
     pub fn ingresses_for_host(&self, host: &str) -> impl Iterator<Item = &Arc<Ingress>> {
-        self.ingresses_by_host.get(host).into_iter().flatten().filter_map(|k| self.ingresses.get(k))
+        self.by.ingress_host.get(host).iter()
     }
 
-    /// The Ingresses that name a Service.
+    /// The Ingresses that name a Service, as a backend or as their gateway.
     pub fn ingresses_of_service(&self, service: &Key) -> impl Iterator<Item = &Arc<Ingress>> {
-        self.ingresses_by_service.get(service).into_iter().flatten().filter_map(|k| self.ingresses.get(k))
+        self.by.ingress_service.get(service).iter()
     }
 
-    fn fact<T>(&self, kind: Kind, key: &Key, found: Option<&Arc<T>>) -> Fact<Arc<T>> {
-        match found {
-            Some(object) => Fact::Known(object.clone()),
-            None => self.covered(kind, &key.namespace, || ()).and_then(|()| Fact::Absent),
+    /// The Services that can be reached at an address or host name of their own: their cluster's, a load balancer's, or an external one.
+    pub fn services_at(&self, address: &str) -> &[Arc<Service>] {
+        self.by.service_address.get(address)
+    }
+
+    /// The pods that seem to run the controller of a class, in order of their keys.
+    pub fn pods_of_controller(&self, class: &str) -> &[Arc<Pod>] {
+        self.controllers.of_class(class)
+    }
+
+    /// The pods with an image of known gateway software, in order of their keys.
+    pub fn gateway_pods(&self) -> &[Arc<Pod>] {
+        self.controllers.gateways()
+    }
+
+    /// The Services that select a pod.
+    pub fn services_selecting<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Arc<Service>> {
+        self.by.selector.selecting(&pod.meta.namespace, &pod.meta.labels)
+    }
+
+    /// What is derived from classes, the pods that run their controllers, Services that are named after these, and the Services, slices and
+    /// pods of some namespaces; made anew only where one of them changed.
+    pub fn derived<T: Send + Sync + 'static>(&self, make: impl Fn(&Snapshot) -> (T, BTreeSet<Text>)) -> Arc<T> {
+        self.derived.value(|| make(self))
+    }
+
+    fn fact<T>(&self, kind: Kind, namespace: &str, found: Option<&Arc<T>>) -> Fact<Arc<T>> {
+        match (self.coverage(kind), found) {
+            // What is held of a kind that cannot be seen any more is too old to go by.
+            (Coverage::Failed(why), _) => Fact::Failed(why.clone()),
+            (_, Some(object)) => Fact::Known(object.clone()),
+            (_, None) => self.covered(kind, namespace, || ()).and_then(|()| Fact::Absent),
         }
     }
 
@@ -333,32 +327,19 @@ impl Snapshot {
     }
 }
 
-/// Keys of the Services that an Ingress names.
+/// Keys of the Services that an Ingress names, as backends or as its gateway.
 pub fn services_of(ingress: &Ingress) -> BTreeSet<Key> {
     let backends = ingress.rules.iter().flat_map(|r| &r.paths).map(|p| &p.backend).chain(&ingress.default_backend);
     backends
         .filter_map(|b| match b {
-            IngressBackend::Service { name, .. } => Some(Key::new(&ingress.meta.namespace, name)),
+            IngressBackend::Service { name, .. } => Some(Key { namespace: ingress.meta.namespace.clone(), name: name.clone() }),
             IngressBackend::Resource(_) => None,
         })
+        .chain(ingress.meta.gateway())
         .collect()
 }
 
 /// Hosts of an Ingress' rules, the empty host for rules without one.
-fn hosts_of(ingress: &Ingress) -> BTreeSet<String> {
-    ingress.rules.iter().map(|r| r.host.clone().unwrap_or_default()).collect()
-}
-
-fn in_namespace<'a, T>(map: &'a BTreeMap<Key, Arc<T>>, namespace: &str) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
-    let namespace: Arc<str> = namespace.into();
-    map.range(Key { namespace: namespace.clone(), name: "".into() }..).take_while(move |(k, _)| k.namespace == namespace).map(|(_, v)| v)
-}
-
-fn unlink<K: std::hash::Hash + Eq, V: Ord>(index: &mut HashMap<K, BTreeSet<V>>, key: &K, value: &V) {
-    if let Some(set) = index.get_mut(key) {
-        set.remove(value);
-        if set.is_empty() {
-            index.remove(key);
-        }
-    }
+fn hosts_of(ingress: &Ingress) -> BTreeSet<&str> {
+    ingress.rules.iter().map(|r| r.host.as_deref().unwrap_or_default()).collect()
 }

@@ -1,10 +1,12 @@
 //! Every fixture below `tests/causes/`, run through the whole engine, and the registry's own rules.
 
+#[expect(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use culprit::api::Confidence;
 use culprit::causes::{self, HEADINGS};
 use support::case::{self, Fixture, Result};
 
@@ -70,6 +72,39 @@ fn ranked_findings_of_all_fixtures_stay_as_they_are() {
     insta::assert_snapshot!(report);
 }
 
+/// Faults that look the same from the client, each side with the fixture that shows it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LookAlikes {
+    about: String,
+    sides: BTreeMap<String, String>,
+}
+
+#[test]
+fn look_alikes_are_told_apart() {
+    let text = include_str!("lookalikes.yaml");
+    let groups: Vec<LookAlikes> = serde_yaml::from_str(text).expect("tests/lookalikes.yaml");
+    let fixtures: BTreeMap<String, Fixture> = case::all().into_iter().map(|(folder, name, f)| (format!("{folder}/{name}"), f)).collect();
+    let mut wrong = Vec::new();
+    for LookAlikes { about, sides } in &groups {
+        assert!(sides.len() > 1, "{about}: one side looks like nothing");
+        for (cause, fixture) in sides {
+            let Some(found) = fixtures.get(fixture) else {
+                wrong.push(format!("{about}: there is no fixture {fixture}"));
+                continue;
+            };
+            let findings = found.run().status.findings;
+            if findings.first().map(|f| f.cause.as_str()) != Some(cause) {
+                wrong.push(format!("{about}: {fixture} is not named {cause}"));
+            }
+            let others =
+                findings.iter().filter(|f| f.cause != *cause && sides.contains_key(&f.cause) && f.confidence == Confidence::Proven);
+            wrong.extend(others.map(|f| format!("{about}: {fixture} is proven to be {} as well", f.cause)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_cause_has_a_case_that_fires_one_that_stays_silent_and_one_that_cannot_tell() {
     let fixtures = case::all();
@@ -92,8 +127,20 @@ fn every_cause_has_a_case_that_fires_one_that_stays_silent_and_one_that_cannot_t
 }
 
 #[test]
+fn the_ledger_says_what_was_wrong_and_it_is_not_said_again() {
+    let entries: Vec<_> = case::all().into_iter().filter(|(folder, _, _)| folder == "ledger").collect();
+    assert!(!entries.is_empty());
+    for (_, name, fixture) in entries {
+        let said = fixture.said.clone().unwrap_or_else(|| panic!("{name}: what was said wrongly?"));
+        let status = fixture.run().status;
+        let says = format!("{} {}", status.verdict, status.cause.unwrap_or_default());
+        assert_ne!(says.trim(), said, "{name}");
+    }
+}
+
+#[test]
 fn every_fixture_folder_belongs_to_a_cause() {
-    let slugs: BTreeSet<&str> = causes::all().map(|c| c.slug).chain(["healthy", "several"]).collect();
+    let slugs: BTreeSet<&str> = causes::all().map(|c| c.slug).chain(["healthy", "ledger", "several"]).collect();
     let strangers: BTreeSet<String> = case::all().into_iter().map(|(f, _, _)| f).filter(|f| !slugs.contains(f.as_str())).collect();
     assert!(strangers.is_empty(), "folders without a cause: {strangers:?}");
 }

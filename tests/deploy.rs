@@ -1,32 +1,17 @@
 //! The installation, held against the code: exactly the rights that are used, and none of the kinds that must not be read.
 
+#[path = "support/roles.rs"]
+mod roles;
+
 use std::collections::BTreeSet;
 
 use culprit::snapshot::objects::Kind;
+use roles::{documents, rights};
 use serde_json::Value;
 use strum::IntoEnumIterator;
 
-fn documents(text: &str) -> Vec<Value> {
-    serde_yaml::from_multiple(text).expect("the file is YAML")
-}
-
 fn installation() -> Vec<Value> {
     documents(include_str!("../deploy/culprit.yaml"))
-}
-
-/// The rules of a role as `group/resource verb`.
-fn rights(documents: &[Value], kind: &str, name: &str) -> BTreeSet<String> {
-    let role = documents.iter().find(|d| d["kind"] == kind && d["metadata"]["name"] == name).unwrap_or_else(|| panic!("no {kind} {name}"));
-    let texts = |v: &Value| v.as_array().into_iter().flatten().filter_map(|t| t.as_str().map(str::to_owned)).collect::<Vec<_>>();
-    let mut rights = BTreeSet::new();
-    for rule in role["rules"].as_array().expect("rules") {
-        for group in texts(&rule["apiGroups"]) {
-            for resource in texts(&rule["resources"]) {
-                rights.extend(texts(&rule["verbs"]).iter().map(|verb| format!("{group}/{resource} {verb}")));
-            }
-        }
-    }
-    rights
 }
 
 fn resource(kind: Kind) -> &'static str {
@@ -44,6 +29,8 @@ fn resource(kind: Kind) -> &'static str {
         Kind::StatefulSet => "apps/statefulsets",
         Kind::DaemonSet => "apps/daemonsets",
         Kind::Job => "batch/jobs",
+        Kind::HorizontalPodAutoscaler => "autoscaling/horizontalpodautoscalers",
+        Kind::Event => "/events",
     }
 }
 

@@ -3,16 +3,24 @@
 //! `make e2e` brings the cluster up, installs Culprit as a user would and runs these in the cluster's network. They are ignored
 //! by a plain `cargo test`, which says so.
 
+#[path = "support/roles.rs"]
+mod roles;
+
 mod e2e {
+    pub mod client;
     pub mod cluster;
     pub mod fault;
     pub mod installation;
+    pub mod outages;
+    pub mod rights;
+    pub mod table;
 }
 
 use std::time::Duration;
 
 use e2e::cluster::Cluster;
-use e2e::fault::{Fault, Row};
+use e2e::fault::Fault;
+use e2e::table::Row;
 use futures::StreamExt;
 
 /// Faults made at once; more only slow each other down on a small machine.
@@ -26,7 +34,7 @@ async fn every_fault_is_named_with_its_cause_and_its_mending_is_seen() {
     let faults: Vec<Fault> = Fault::all().into_iter().filter(|f| f.name.contains(&only)).collect();
     assert!(!faults.is_empty(), "no fault is called {only}");
     let rows: Vec<Row> = futures::stream::iter(&faults).map(|f| f.run(&cluster)).buffer_unordered(AT_ONCE).collect().await;
-    let failed = e2e::fault::print(rows);
+    let failed = e2e::table::print(rows);
     assert!(failed.is_empty(), "{} faults went wrong:\n{}", failed.len(), failed.join("\n"));
 }
 
@@ -69,4 +77,45 @@ async fn the_one_shot_job_reports_and_writes() {
 #[ignore = "needs the test cluster: make e2e"]
 async fn nothing_is_written_while_nothing_changes() {
     e2e::installation::quiet_at_rest(&Cluster::connect().await).await;
+}
+
+/// What disturbs the whole cluster, run one after the other once the rest is done.
+mod alone {
+    use super::e2e::cluster::Cluster;
+    use super::e2e::fault::Fault;
+    use super::e2e::{outages, rights, table};
+
+    macro_rules! alone {
+        ($($name:ident: $what:path;)*) => {$(
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs the test cluster: make e2e"]
+            async fn $name() {
+                $what(&Cluster::connect().await).await;
+            }
+        )*};
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs the test cluster: make e2e"]
+    async fn faults_that_the_whole_cluster_feels_are_named() {
+        let cluster = Cluster::connect().await;
+        let mut rows = Vec::new();
+        for fault in Fault::alone() {
+            rows.push(fault.run(&cluster).await);
+        }
+        let failed = table::print(rows);
+        assert!(failed.is_empty(), "{} faults went wrong:\n{}", failed.len(), failed.join("\n"));
+    }
+
+    alone! {
+        a_silent_watch_is_noticed_and_begun_anew: outages::watches_silent;
+        another_replica_takes_over_where_the_leader_is_killed: outages::leader_killed;
+        nothing_is_lost_where_etcd_is_frozen: outages::etcd_frozen;
+        nothing_is_lost_where_the_api_server_is_stopped_for_a_minute: outages::api_server_stopped;
+        rotated_credentials_are_read_anew: outages::credentials_rotated;
+        two_controllers_never_fight_over_a_field: outages::two_at_once;
+        what_is_forbidden_is_unknown_and_comes_back: outages::kind_forbidden;
+        who_is_turned_away_waits_and_writes_later: outages::turned_away;
+        z_every_right_of_the_installation_was_used_and_no_other_asked_for: rights::are_used;
+    }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use culprit::probe::{DnsFailure, Method, Outcome, Probe, Question, Request, Response, Scheme, Signature};
+use culprit::probe::{DnsFailure, HeadFault, Method, Outcome, Probe, Question, Request, Response, Scheme, Signature};
 use culprit::vantage::Vantage;
 use culprit::vantage::local::Local;
 use hickory_proto::op::{Message, ResponseCode};
@@ -71,7 +71,7 @@ async fn get(to: SocketAddr, scheme: Scheme) -> Outcome {
         path: "/".into(),
         headers: Vec::new(),
     };
-    ask(Question::Request(Box::new(request))).await
+    ask(Question::Request(request.into())).await
 }
 
 fn signature(outcome: &Outcome) -> Signature {
@@ -118,13 +118,37 @@ async fn a_banner_is_not_http_whether_the_server_then_closes_or_waits() {
 }
 
 #[tokio::test]
-async fn a_malformed_header_is_bad_and_an_endless_one_too_big() {
-    let malformed = server(Then::Say(b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n")).await;
-    assert_eq!(signature(&get(malformed, Scheme::Http).await), Signature::HdrBad);
+async fn a_malformed_header_is_told_and_an_endless_one_too_big() {
+    let malformed = server(Then::Say(b"HTTP/1.1 200 OK\r\nno colon here\r\nx y: 1\r\ncontent-length: 2\r\n\r\nok")).await;
+    let page = response(get(malformed, Scheme::Http).await);
+    assert_eq!((page.status, page.body_start.as_str(), page.head.fields), (200, "ok", 3));
+    assert_eq!(page.head.faults.iter().map(|e| e.fault).collect::<Vec<_>>(), [HeadFault::NoColon, HeadFault::SpaceInName]);
     let mut big = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
     big.extend(std::iter::repeat_n(b'a', 1 << 20));
     let big: &'static [u8] = Box::leak(big.into_boxed_slice());
     assert_eq!(signature(&get(server(Then::SayAndHold(big)).await, Scheme::Http).await), Signature::HdrBig);
+}
+
+#[tokio::test]
+async fn a_head_that_no_reader_takes_is_bad_and_says_why() {
+    for (head, why) in [
+        ("HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\n", "a NUL in a header's value: \"x\""),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd", "two Content-Length headers that differ"),
+        ("HTTP/1.1 abc OK\r\n\r\n", "a first line that is no status line"),
+    ] {
+        let outcome = get(server(Then::Say(head.as_bytes())).await, Scheme::Http).await;
+        assert_eq!(signature(&outcome), Signature::HdrBad);
+        let Outcome::Broken { detail, .. } = outcome else { unreachable!() };
+        assert!(detail.contains(why), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_measured() {
+    let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 2\r\n\r\n", "a".repeat(9000));
+    let page: &'static str = Box::leak(format!("{head}ok").into_boxed_str());
+    let page = response(get(server(Then::Say(page.as_bytes())).await, Scheme::Http).await);
+    assert_eq!((page.head.length, page.head.longest_field), (head.len(), 9003));
 }
 
 #[tokio::test]
@@ -139,10 +163,23 @@ async fn http_1_0_without_a_length_and_chunked_bodies_are_read_whole() {
 #[tokio::test]
 async fn a_body_shorter_than_announced_is_cut_and_a_stream_that_goes_on_is_not() {
     let short = response(get(server(Then::Say(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc")).await, Scheme::Http).await);
-    assert!(short.body_cut);
+    assert!(short.body_cut && !short.chunks_malformed);
     let stream = server(Then::SayAndHold(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n")).await;
     let stream = response(get(stream, Scheme::Http).await);
     assert_eq!((stream.status, stream.body_cut), (200, false));
+}
+
+#[tokio::test]
+async fn chunks_that_are_none_and_chunks_that_stop_are_told_apart() {
+    let chunked = async |body: &str| {
+        let text: &'static str = Box::leak(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}").into_boxed_str());
+        let page = response(get(server(Then::Say(text.as_bytes())).await, Scheme::Http).await);
+        (page.body_cut, page.chunks_malformed)
+    };
+    assert_eq!(chunked("<html>hello</html>\n").await, (true, true));
+    assert_eq!(chunked("3\r\nabcd\r\n0\r\n\r\n").await, (true, true));
+    assert_eq!(chunked("3\r\nabc\r\n").await, (true, false));
+    assert_eq!(chunked("3\r\nabc\r\n0\r\n\r\n").await, (false, false));
 }
 
 #[tokio::test]
@@ -170,6 +207,8 @@ async fn plain_text_to_a_tls_port_is_seen_by_its_alert() {
 async fn versions_of_http_that_do_not_fit_are_named() {
     let settings = server(Then::SayFirst(&[0, 0, 0, 4, 0, 0, 0, 0, 0])).await;
     assert_eq!(signature(&get(settings, Scheme::Http).await), Signature::H1ToH2);
+    let goaway = server(Then::Say(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])).await;
+    assert_eq!(signature(&get(goaway, Scheme::Http).await), Signature::H1ToH2);
     let http1 = server(Then::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n")).await;
     assert_eq!(signature(&get(http1, Scheme::H2c).await), Signature::H2ToH1);
 }
@@ -193,10 +232,34 @@ async fn a_request_for_a_client_certificate_is_seen() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_wants_a_client_certificate_says_so_in_every_version_of_tls() {
+    for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
+        let limit = Duration::from_secs(5);
+        let request = Request {
+            to: tls_server_of(true, versions).await,
+            scheme: Scheme::Https,
+            server_name: Some("shop.test".into()),
+            method: Method::Get,
+            host: "shop.test".into(),
+            path: "/".into(),
+            headers: Vec::new(),
+        };
+        let probe = Probe { question: Question::Request(request.into()), attempt: 0, timeout: limit };
+        let seen = Local::new("a test", Vec::new()).allowing_loopback().ask(&probe).await;
+        assert_eq!(signature(&seen.outcome), Signature::TlsAlert, "{versions:?}");
+        assert!(seen.wants_client_certificate(), "{versions:?}: {seen}");
+    }
+}
+
 async fn tls_server(client_certificates: bool) -> SocketAddr {
+    tls_server_of(client_certificates, rustls::DEFAULT_VERSIONS).await
+}
+
+async fn tls_server_of(client_certificates: bool, versions: &[&'static rustls::SupportedProtocolVersion]) -> SocketAddr {
     let made = rcgen::generate_simple_self_signed(vec!["shop.test".into()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let builder = rustls::ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).unwrap();
     let builder = if client_certificates {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();

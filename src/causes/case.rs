@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::causes::Missing;
 use crate::fact::Fact;
 use crate::path::{Endpoint, Gateway, Path};
 use crate::probe::{Observation, Outcome, Probe, Question, Request, Scheme, Signature};
-use crate::snapshot::objects::{IngressClass, Key, Kind, ObjectRef, Pod, Service, ServicePort, Workload};
+use crate::snapshot::objects::{Event, IngressClass, Key, Kind, ObjectRef, Pod, Service, ServicePort, Workload};
 use crate::snapshot::{Coverage, Snapshot};
 
 /// Everything that was asked in one diagnosis, by the question.
@@ -115,6 +117,17 @@ impl<'a> Case<'a> {
         Ok(known(&self.path.backend.pods, "the Service's pods")?.map_or(&[], Vec::as_slice))
     }
 
+    /// The warnings about an object. Unknown where Events could not be read.
+    pub fn warnings(&self, about: &ObjectRef, uid: &str) -> Result<Vec<Arc<Event>>, Missing> {
+        let warnings = self.snapshot.warnings_about(about, uid);
+        Ok(known(&warnings, "Events")?.cloned().unwrap_or_default())
+    }
+
+    /// The time of the last answer; nothing where nothing was asked.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.seen.values().map(|o| o.at).max()
+    }
+
     /// The workloads that make pods under the Service's selector. Unknown where one of their kinds could not be read.
     pub fn workloads(&self) -> Result<&'a [Arc<Workload>], Missing> {
         if self.is_declared_only() {
@@ -138,9 +151,20 @@ impl<'a> Case<'a> {
         Probe { timeout: self.timeout, ..Probe::new(Question::Resolve { name: name.to_owned(), server }) }
     }
 
+    /// Where an ExternalName Service leads: the addresses of its name, with the Service's port. Empty for other Services, and where the
+    /// name does not resolve.
+    pub fn external(&self) -> Result<Vec<std::net::SocketAddr>, Missing> {
+        let Some(name) = self.service()?.and_then(|s| s.external_name.clone()) else { return Ok(Vec::new()) };
+        let Some(port) = self.service_port()?.map(|p| p.port) else { return Ok(Vec::new()) };
+        match &self.ask(self.resolve(&name))?.outcome {
+            Outcome::Resolved(addresses) => Ok(addresses.iter().map(|ip| std::net::SocketAddr::new(*ip, port)).collect()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// The gateway, where there is one.
     pub fn gateway(&self) -> Result<Option<&'a Gateway>, Missing> {
-        known(&self.path.gateway, "the gateway")
+        Ok(known(&self.path.gateway, "the gateway")?.map(AsRef::as_ref))
     }
 
     /// The class that applies. Unknown where classes could not be looked up.
@@ -157,7 +181,7 @@ impl<'a> Case<'a> {
     pub fn same_request(&self, as_in: &Observation, to: std::net::SocketAddr, scheme: Scheme) -> Option<Probe> {
         let Question::Request(request) = &as_in.probe.question else { return None };
         let request = Request { to, scheme, ..(**request).clone() };
-        Some(Probe { question: Question::Request(Box::new(request)), attempt: 0, timeout: self.timeout })
+        Some(Probe { question: Question::Request(Arc::new(request)), attempt: 0, timeout: self.timeout })
     }
 
     /// The ready endpoints. Unknown where the snapshot does not cover the Service's slices.
@@ -253,15 +277,18 @@ pub const ENDPOINT_SAMPLE: usize = 10;
 
 /// The endpoints that are walked: all of them up to the sample's size, else one of each node first, then the others.
 pub fn sample(endpoints: &[Endpoint]) -> impl Iterator<Item = &Endpoint> {
-    let mut seen = std::collections::BTreeSet::new();
-    let distinct = |e: &&Endpoint| {
-        let template = e.pod.known().and_then(|p| p.meta.labels.get("pod-template-hash").cloned());
-        seen.insert((e.node.clone(), e.ready, template))
-    };
+    let mut seen = Vec::new();
     let (mut first, mut rest): (Vec<&Endpoint>, Vec<&Endpoint>) = (Vec::new(), Vec::new());
-    let mut distinct = distinct;
     for endpoint in endpoints {
-        if distinct(&endpoint) { first.push(endpoint) } else { rest.push(endpoint) }
+        let template = endpoint.pod.known().and_then(|p| p.meta.labels.get("pod-template-hash"));
+        let kind = (&endpoint.node, endpoint.ready, template);
+        // Once the sample is full, what is left is the same to it.
+        if first.len() < ENDPOINT_SAMPLE && !seen.contains(&kind) {
+            seen.push(kind);
+            first.push(endpoint);
+        } else {
+            rest.push(endpoint);
+        }
     }
     first.extend(rest);
     first.into_iter().take(ENDPOINT_SAMPLE)
@@ -283,7 +310,7 @@ pub fn endpoint_request(path: &Path, to: std::net::SocketAddr, scheme: Scheme, t
         path: path.route.asked_path(),
         headers: Vec::new(),
     };
-    Probe { question: Question::Request(Box::new(request)), attempt: 0, timeout }
+    Probe { question: Question::Request(Arc::new(request)), attempt: 0, timeout }
 }
 
 /// A fact as a judgement needs it: there, not there, or missing.

@@ -49,6 +49,13 @@ impl FindingBuilder {
         self
     }
 
+    /// Adds what an Event says.
+    #[must_use]
+    pub fn happened(mut self, text: impl Into<String>) -> Self {
+        self.0.evidence.push(Evidence { kind: EvidenceKind::Event, vantage: None, text: text.into() });
+        self
+    }
+
     /// Sets the failing line next to the one that works or decides.
     #[must_use]
     pub fn proof(mut self, failing: impl Into<String>, passing: impl Into<String>) -> Self {

@@ -1,3 +1,13 @@
 //! Causes in the gateway's own sockets, certificates and pods.
 
-super::group![gateway_default_cert, gateway_pod_down];
+mod certificate;
+
+super::group![
+    gateway_cert_expired,
+    gateway_default_cert,
+    gateway_listener_port_missing,
+    gateway_pod_down,
+    gateway_sni_mismatch,
+    https_redirect_loop,
+    lb_service_pending,
+];

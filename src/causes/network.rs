@@ -1,3 +1,33 @@
 //! Causes in DNS, policies and what carries packets.
 
-super::group![netpol_ingress_deny, node_firewall_blocks];
+pub(super) mod names;
+pub(super) mod policies;
+
+use crate::path::Endpoint;
+use crate::snapshot::objects::{ConditionStatus, Node};
+
+super::group![
+    cni_agent_node_broken,
+    cni_cross_node_broken,
+    coredns_down,
+    coredns_upstream_broken,
+    dns_nxdomain_typo,
+    duplicate_ip,
+    kube_proxy_down,
+    netpol_dns_egress_blocked,
+    netpol_egress_deny_gateway,
+    netpol_hostnetwork_gateway,
+    netpol_ingress_deny,
+    netpol_port_is_service_port,
+    node_firewall_blocks,
+];
+
+/// The node that an endpoint is on: as its slice says, else as its pod does.
+pub(super) fn node_of(endpoint: &Endpoint) -> Option<&str> {
+    endpoint.node.as_deref().or_else(|| endpoint.pod.known().and_then(|p| p.node.as_deref()))
+}
+
+/// Whether a node is not ready. One that never said anything is not known to be.
+pub(super) fn is_down(node: &Node) -> bool {
+    node.conditions.iter().any(|c| c.condition_type == "Ready" && c.status != ConditionStatus::True)
+}

@@ -13,12 +13,12 @@ use crate::api::Confidence;
 use crate::causes::{Case, EndpointView, Missing, sample};
 use crate::fact::Fact;
 use crate::path::policy::{self, Decision, Peer};
-use crate::probe::{Observation, Outcome, Signature};
+use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::{Pod, PortRef};
 pub use hints::{Hints, is_auxiliary};
 pub use look::{Elsewhere, Grade, Source};
-pub use pod::declared;
-use pod::{containers, owners, readiness_asks, runs, same_template, settles};
+pub use pod::{answers_kubelet, declared, is_probed_by_network, kubelet_gets_through, readiness_asks, same_template, settles};
+use pod::{containers, owners, runs};
 
 /// Endpoints that refuse the port that the Service sends to.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct Refusal<'a> {
     pub hints: Hints,
     /// Another port of the pod that answers.
     pub elsewhere: Option<Elsewhere<'a>>,
+    /// The same port at the pod's address of the other IP family, where that accepts.
+    pub twin: Option<&'a Observation>,
 }
 
 /// Who has to change.
@@ -113,8 +115,13 @@ impl Refusal<'_> {
     }
 }
 
-/// Looks at what refuses and at what else its pod listens on. Nothing where no endpoint refuses.
+/// Looks at what refuses and at what else its pod listens on. Nothing where no endpoint refuses, or the port is open for one IP family.
 pub fn refusal<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
+    Ok(refused(case)?.filter(|r| r.twin.is_none()))
+}
+
+/// The same, whatever the other IP family shows.
+pub fn refused<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
     let (ready, walked) = walked(case)?;
     let is_refused = |v: &EndpointView<'_>| v.seen.signature() == Some(Signature::Refused);
     let mut refused = Vec::new();
@@ -139,23 +146,23 @@ pub fn refusal<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
     let Some(port) = first.endpoint.port else { return Ok(None) };
     let hints = Hints::of(owners(pod, port));
     let found = look::elsewhere(case, pod, first.endpoint.address, port, &hints)?;
-    if found.other_family {
-        return Ok(None);
-    }
-    // What serves users elsewhere has started; without it a port that was only just to be opened is no fault yet.
-    let serves = found.best.as_ref().is_some_and(|e| e.grade == Grade::Serves && e.source != Source::Auxiliary);
-    if all_settle && !serves {
+    // What serves users elsewhere has started, and what is told to keep to loopback will; else a port that was only just to be opened is
+    // no fault yet.
+    let serves = found.twin.is_some() || found.best.as_ref().is_some_and(|e| e.grade == Grade::Serves && e.source != Source::Auxiliary);
+    if all_settle && !serves && hints.loopback_at(port).is_none() {
         return Err(Missing::Fact("the containers that refuse have only just started".into()));
     }
-    if let Some(missing) = rejected_by_policy(case, pod, port, found.best.as_ref()) {
+    if let (None, Some(missing)) = (found.twin, rejected_by_policy(case, pod, port, found.best.as_ref())) {
         return Err(missing);
     }
     let named = matches!(case.service_port()?.map(|p| &p.target), Some(PortRef::Name(_)));
     let told = || declared(pod).next().is_none() && hints.ports().any(|(p, _)| p == port);
     let agreed = named || declared(pod).any(|(p, _)| p == port) || told();
     let listens = |v: &&EndpointView<'_>| !is_refused(v) && v.endpoint.pod.known().is_some_and(|p| same_template(p, pod));
+    // One that could not be asked may well listen.
+    let asked = sample(&case.path.backend.endpoints).filter(|e| e.ready == ready && e.port.is_some() && (ready || !e.terminating)).count();
     Ok(Some(Refusal {
-        all: refused.len() == walked.len(),
+        all: refused.len() == walked.len() && walked.len() == asked,
         sibling_listens: walked.iter().any(|v| listens(&v)),
         endpoints: refused.iter().map(|(view, _)| *view).collect(),
         pod,
@@ -165,11 +172,12 @@ pub fn refusal<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
         named,
         hints,
         elsewhere: found.best,
+        twin: found.twin,
     }))
 }
 
 /// The ready endpoints with what the gateway's request showed; where none is ready, those that are not.
-fn walked<'a>(case: &Case<'a>) -> Result<(bool, Vec<EndpointView<'a>>), Missing> {
+pub fn walked<'a>(case: &Case<'a>) -> Result<(bool, Vec<EndpointView<'a>>), Missing> {
     if !case.ready_endpoints()?.is_empty() {
         return Ok((true, case.walked()?));
     }
@@ -182,6 +190,16 @@ fn walked<'a>(case: &Case<'a>) -> Result<(bool, Vec<EndpointView<'a>>), Missing>
     let view = |(endpoint, probe)| case.seen.get(&probe).map(|seen| EndpointView { endpoint, seen });
     let seen = probes.into_iter().filter_map(view).filter(|v| !matches!(v.seen.outcome, Outcome::NotSent(_)));
     Ok((false, seen.collect()))
+}
+
+/// Where hardly any program listens (the port of TCPMUX, RFC 1078).
+const CLOSED: u16 = 1;
+/// A kernel tries again after a second; what is not taken before was dropped once.
+pub const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(900);
+
+/// A quick connect to a port of a pod that is closed: where it is refused, packets reach the pod.
+pub fn closed_port(case: &Case<'_>, ip: std::net::IpAddr) -> Probe {
+    Probe { timeout: AT_ONCE, ..case.connect_to(std::net::SocketAddr::new(ip, CLOSED)).again(1) }
 }
 
 fn unknown_pod(view: &EndpointView<'_>, why: &str) -> Missing {

@@ -1,3 +1,3 @@
 //! Causes in the listening socket.
 
-super::group![app_binds_loopback, app_wrong_port];
+super::group![accept_without_service, app_binds_loopback, app_listens_one_family, app_wrong_port, listen_backlog_full];

@@ -11,6 +11,7 @@ use strum::IntoEnumIterator;
 
 use super::CliError;
 use crate::api::Diagnosis;
+use crate::controller::diagnoses::Document;
 use crate::snapshot::kubernetes::list;
 use crate::snapshot::objects::Kind;
 use crate::snapshot::{Coverage, Snapshot};
@@ -19,6 +20,8 @@ use crate::vantage::local::Local;
 /// Limits for connecting to the API server and for each of its answers.
 const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(60);
+/// Diagnoses asked for at once.
+const PAGE: u32 = 500;
 
 /// Which cluster.
 #[derive(Debug, Default, clap::Args)]
@@ -97,12 +100,21 @@ fn one_line(error: &dyn std::error::Error) -> String {
 }
 
 /// The Diagnoses of the cluster; none where they cannot be read, as before the resource is installed.
-pub async fn diagnoses(cluster: &Cluster, namespace: Option<&str>) -> Vec<Diagnosis> {
+pub async fn diagnoses(cluster: &Cluster, namespace: Option<&str>) -> Vec<Document> {
     let api = match namespace {
         Some(namespace) => Api::<Diagnosis>::namespaced(cluster.client.clone(), namespace),
         None => Api::all(cluster.client.clone()),
     };
-    api.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default()
+    let mut documents = Vec::new();
+    let mut parameters = ListParams::default().limit(PAGE);
+    loop {
+        let Ok(page) = api.list(&parameters).await else { return Vec::new() };
+        documents.extend(page.items.into_iter().map(Document::of));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return documents,
+        }
+    }
 }
 
 /// This process as a vantage, with the name servers that it stands by.

@@ -14,6 +14,7 @@ use super::selector::LabelFilter;
 use super::target::{Named, target_kind};
 use super::{CliError, duration, write_status};
 use crate::api::{DiagnosisSpec, ProbeSettings, Target, Verdict};
+use crate::controller::diagnoses::Document;
 use crate::diagnose::{Conclusion, Settings};
 use crate::report::document::{self, Shape};
 use crate::report::text::{self, Report};
@@ -92,8 +93,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
 
 async fn offline(arguments: &Arguments, named: Option<&Named>, labels: Option<&LabelFilter>) -> Result<ExitCode, CliError> {
     let default = arguments.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-    let mut manifests = files::read(&arguments.filename, default)?;
-    let specs = specs(std::mem::take(&mut manifests.diagnoses));
+    let manifests = files::read(&arguments.filename, default)?;
+    let specs = specs(&manifests.diagnoses);
     let snapshot = manifests.into_snapshot();
     let target = named.map(|named| match &arguments.namespace {
         Some(namespace) => named.within(namespace),
@@ -139,7 +140,7 @@ async fn online(arguments: &Arguments, named: Option<&Named>, labels: Option<&La
 /// One look at the cluster.
 struct Look {
     snapshot: Snapshot,
-    there: Vec<crate::api::Diagnosis>,
+    there: Vec<Document>,
     targets: Vec<ObjectRef>,
     reports: Vec<Report>,
 }
@@ -152,7 +153,7 @@ async fn look(arguments: &Arguments, cluster: &Cluster, wanted: &Wanted<'_>, nam
     let snapshot = snapshot?;
     let targets = wanted.of(&snapshot)?;
     let (timeout, concurrency) = (arguments.timeout.clone(), arguments.concurrency);
-    let run = Run { vantage, specs: specs(there.clone()), timeout, online: true, concurrency };
+    let run = Run { vantage, specs: specs(there.iter().map(|d| &d.diagnosis)), timeout, online: true, concurrency };
     let reports = run.reports(&snapshot, &targets).await?;
     Ok(Look { snapshot, there, targets, reports })
 }

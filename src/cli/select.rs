@@ -51,7 +51,7 @@ impl Wanted<'_> {
             None => CliError::Usage(format!("there is no Ingress{labelled} in any namespace")),
             Some(namespace) if snapshot.namespace(namespace).is_absent() => unknown_namespace(snapshot, namespace),
             Some(namespace) => {
-                let others = snapshot.ingresses().filter(|i| i.meta.namespace != namespace).map(|i| i.meta.namespace.clone());
+                let others = snapshot.ingresses().filter(|i| i.meta.namespace != namespace).map(|i| i.meta.namespace.to_string());
                 let others: std::collections::BTreeSet<String> = others.collect();
                 let hint = match others.len() {
                     0 => None,
@@ -94,7 +94,7 @@ fn did_you_mean(held: &[ObjectRef], wanted: &ObjectRef) -> Option<String> {
         let there: Vec<String> = held.iter().filter(|r| here(r)).map(|r| r.key.name.to_string()).collect();
         return (!there.is_empty()).then(|| format!("namespace {} has {}", wanted.key.namespace, listed(&there)));
     }
-    let as_written = |r: &ObjectRef| format!("{}/{} -n {}", r.kind.to_string().to_lowercase(), r.key.name, r.key.namespace);
+    let as_written = |r: &ObjectRef| format!("{} -n {}", r.argument(), r.key.namespace);
     let shown: Vec<String> = near.iter().take(3).map(|(_, _, r)| as_written(r)).collect();
     Some(format!("did you mean {}?", shown.join(" or ")))
 }
@@ -128,7 +128,7 @@ fn listed(names: &[String]) -> String {
 pub type Specs = BTreeMap<ObjectRef, DiagnosisSpec>;
 
 /// The settings that were written for targets. Those written by hand count before those that Culprit made.
-pub fn specs(diagnoses: Vec<Diagnosis>) -> Specs {
+pub fn specs<'d>(diagnoses: impl IntoIterator<Item = &'d Diagnosis>) -> Specs {
     let mut specs = Specs::new();
     for diagnosis in diagnoses {
         let kind = match diagnosis.spec.target.kind {
@@ -139,7 +139,7 @@ pub fn specs(diagnoses: Vec<Diagnosis>) -> Specs {
         let target = ObjectRef::new(kind, &namespace, &diagnosis.spec.target.name);
         let by_hand = diagnosis.spec.probe.is_some() || diagnosis.spec.interval.is_some();
         if by_hand || !specs.contains_key(&target) {
-            specs.insert(target, diagnosis.spec);
+            specs.insert(target, diagnosis.spec.clone());
         }
     }
     specs
@@ -226,7 +226,7 @@ mod tests {
         let (by_hand, made) = (document("mine", Some("60s")), document("ingress-web", None));
         let target = ObjectRef::new(Kind::Ingress, "shop", "web");
         for order in [vec![by_hand.clone(), made.clone()], vec![made, by_hand]] {
-            assert_eq!(specs(order)[&target].interval.as_deref(), Some("60s"));
+            assert_eq!(specs(&order)[&target].interval.as_deref(), Some("60s"));
         }
     }
 }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 
+use super::writer;
 use crate::api::{Diagnosis, DiagnosisStatus, Verdict};
 use crate::snapshot::objects::{Kind, ObjectRef};
 
@@ -56,7 +57,7 @@ impl Publisher {
             uid: Some(uid.to_owned()),
             ..ObjectReference::default()
         };
-        if let Err(error) = self.recorder.publish(&event, &regarding).await {
+        if let Err(error) = writer::in_time(self.recorder.publish(&event, &regarding)).await {
             tracing::warn!(%target, error = %crate::snapshot::kubernetes::list::root(&error), "event not published");
         }
     }

@@ -12,11 +12,15 @@ use crate::snapshot::objects::ObjectRef;
 /// A burst of events is one change: the target is due this long after the first of them.
 pub const GATHER: Duration = Duration::from_millis(200);
 
+/// How often in a row work is void where its target changes meanwhile.
+const MOST_VOID: u8 = 4;
+
 /// Targets by the time that they are due. A target is never handed out twice at once.
 #[derive(Debug, Default)]
 pub struct Queue {
     inner: Mutex<Inner>,
     changed: Notify,
+    disturbed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +34,7 @@ struct Entry {
     due: Option<Instant>,
     running: bool,
     touched_while_running: bool,
+    void: u8,
     changed_at: Option<Instant>,
 }
 
@@ -52,6 +57,7 @@ impl Queue {
         entry.changed_at = Some(now);
         if entry.running {
             entry.touched_while_running = true;
+            self.disturbed.notify_waiters();
         } else if entry.due.is_none_or(|due| due > now + GATHER) {
             inner.schedule(&target, now + GATHER);
         }
@@ -99,12 +105,32 @@ impl Queue {
         self.lock().entries.get(target).and_then(|e| e.changed_at).map(|at| at.elapsed())
     }
 
+    /// Waits until a target that is worked on changes, which makes the work void: it is due again at once. One that never rests is not put
+    /// off for ever, so that this may never return.
+    pub async fn disturbed(&self, target: &ObjectRef) {
+        loop {
+            let disturbed = self.disturbed.notified();
+            {
+                let mut inner = self.lock();
+                let entry = inner.entries.entry(target.clone()).or_default();
+                if entry.touched_while_running && entry.void < MOST_VOID {
+                    entry.void += 1;
+                    return;
+                }
+            }
+            disturbed.await;
+        }
+    }
+
     /// The work on a target is done; it is due again after this time, or is forgotten.
     pub fn done(&self, target: &ObjectRef, again: Option<Duration>) {
         let now = Instant::now();
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(target) else { return };
         entry.running = false;
+        if !entry.touched_while_running {
+            entry.void = 0;
+        }
         if std::mem::take(&mut entry.touched_while_running) {
             inner.schedule(target, now + GATHER);
         } else if let Some(again) = again {
@@ -167,6 +193,28 @@ mod tests {
         assert_eq!(next_within(&queue, Duration::from_secs(60)).await, None);
         queue.done(&target("web"), Some(Duration::from_secs(3600)));
         assert_eq!(next_within(&queue, Duration::from_secs(1)).await, Some(target("web")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_is_void_where_its_target_changes_meanwhile_but_not_for_ever() {
+        let queue = Queue::default();
+        let is_void = async |touched: bool| {
+            queue.next().await;
+            if touched {
+                queue.touch(target("web"));
+            }
+            let void = tokio::time::timeout(Duration::from_secs(1), queue.disturbed(&target("web"))).await.is_ok();
+            queue.done(&target("web"), Some(Duration::ZERO));
+            void
+        };
+        queue.touch(target("web"));
+        assert!(!is_void(false).await);
+        for _ in 0..MOST_VOID {
+            assert!(is_void(true).await);
+        }
+        assert!(!is_void(true).await, "it is put off for ever");
+        assert!(!is_void(false).await);
+        assert!(is_void(true).await, "it rested in between");
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,7 +37,7 @@ async fn ready(Extract(served): Extract<Served>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics_page(Extract(served): Extract<Served>) -> ([(&'static str, &'static str); 1], String) {
-    let verdicts = served.state.diagnoses().all().map(|d| d.status.as_ref().map(|s| s.verdict).unwrap_or_default()).collect::<Vec<_>>();
+    let verdicts = served.state.diagnoses().verdicts().collect::<Vec<_>>();
     let text = served.metrics.text(&verdicts, served.queue.depth());
     ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

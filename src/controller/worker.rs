@@ -1,6 +1,7 @@
 //! Examines targets that are due, and writes what changed.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,22 +10,24 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Options;
+use super::diagnoses::Document;
 use super::events::Publisher;
 use super::queue::Queue;
 use super::state::{State, opted_out};
 use super::writer;
 use crate::api::{ANNOTATION_DIAGNOSE, Diagnosis, DiagnosisStatus, Verdict};
-use crate::diagnose::{Conclusion, Settings, succeed};
+use crate::diagnose::{Conclusion, Settings, has_cause, succeed};
 use crate::fact::Fact;
 use crate::metrics::Metrics;
+use crate::snapshot::kubernetes::follow::key_of;
 use crate::snapshot::kubernetes::list::root;
-use crate::snapshot::objects::{Kind, ObjectRef};
+use crate::snapshot::objects::{Key, Kind, ObjectRef};
 use crate::vantage;
 use crate::vantage::local::Local;
 
 /// A gateway takes up to this long to follow a change; a bad verdict right after one waits for another look.
 const SETTLE: Duration = Duration::from_millis(1500);
-/// The same where no cause was found, which is how a gateway that is still busy looks.
+/// The same where no cause was found, or none that is more than possible, which is how a gateway that is still busy looks.
 const SETTLE_WITHOUT_CAUSE: Duration = Duration::from_secs(6);
 /// A gateway may still serve what was before a change, so a target is looked at again and again until this long after it.
 const FOLLOW_UP: Duration = Duration::from_secs(7);
@@ -43,6 +46,8 @@ pub struct Shared {
     metrics: Arc<Metrics>,
     vantage: Local,
     events: Publisher,
+    /// How long the slowest answer took when a Diagnosis was last Healthy.
+    usual: Mutex<HashMap<Key, Duration>>,
 }
 
 impl Shared {
@@ -51,7 +56,11 @@ impl Shared {
         let servers = std::fs::read_to_string("/etc/resolv.conf").map(|text| crate::probe::dns::servers_of(&text)).unwrap_or_default();
         let vantage = Local::new(format!("pod {}/{}", options.namespace, options.identity), servers);
         let events = Publisher::new(client.clone(), &options.identity);
-        Arc::new(Shared { client, state, queue, metrics, vantage, events })
+        Arc::new(Shared { client, state, queue, metrics, vantage, events, usual: Mutex::default() })
+    }
+
+    fn usual(&self) -> MutexGuard<'_, HashMap<Key, Duration>> {
+        self.usual.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,8 +118,9 @@ async fn handle(shared: &Shared, target: &ObjectRef) -> Option<Duration> {
     let mut documents = shared.state.diagnoses().of(target);
     let exists = target.kind == Kind::Ingress && shared.state.snapshot().ingress(&target.key).known().is_some();
     let out = opted_out(&shared.state.snapshot(), target);
-    let is_own = |d: &Diagnosis| d.metadata.name.as_deref() == Some(&crate::diagnose::document_name(target));
-    if exists && !out && !documents.iter().any(is_own) {
+    let is_own = |d: &Document| d.diagnosis.metadata.name.as_deref() == Some(&crate::diagnose::document_name(target));
+    let ending = shared.state.snapshot().namespace(&target.key.namespace).known().is_some_and(|n| n.meta.deleting);
+    if exists && !out && !ending && !documents.iter().any(is_own) {
         match create(shared, target).await {
             Ok(made) => documents.push(made),
             Err(error) => {
@@ -127,7 +137,7 @@ async fn handle(shared: &Shared, target: &ObjectRef) -> Option<Duration> {
     again
 }
 
-async fn create(shared: &Shared, target: &ObjectRef) -> Result<Diagnosis, String> {
+async fn create(shared: &Shared, target: &ObjectRef) -> Result<Document, String> {
     // The owner is read under the lock, the write happens outside of it.
     let uid = match shared.state.snapshot().ingress(&target.key) {
         Fact::Known(ingress) => ingress.meta.uid.clone(),
@@ -136,10 +146,11 @@ async fn create(shared: &Shared, target: &ObjectRef) -> Result<Diagnosis, String
     let draft = writer::draft(target, Some(("networking.k8s.io/v1", uid)));
     let made = writer::apply(&shared.client, &draft).await.map_err(|e| root(&e))?;
     shared.state.diagnoses_mut().apply(made.clone());
-    Ok(made)
+    Ok(Document::of(made))
 }
 
-async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, document: &Diagnosis, switched_off: bool) -> Duration {
+async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, kept: &Document, switched_off: bool) -> Duration {
+    let document = &kept.diagnosis;
     let before = document.status.clone().unwrap_or_default();
     let generation = document.metadata.generation;
     let now = Timestamp::now();
@@ -155,8 +166,16 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, document: &Diagno
         Ok(settings) => {
             let interval = settings.interval;
             let begun = std::time::Instant::now();
-            let conclusion = vantage::examine(&*shared.state, &shared.vantage, target.clone(), settings).await;
+            let settings = Settings { usual: shared.usual().get(&key_of(document)).copied(), ..settings };
+            // Answers from before and after a change do not go together, as where a pod is stopped in the middle of a request.
+            let conclusion = tokio::select! {
+                conclusion = vantage::examine(&*shared.state, &shared.vantage, target.clone(), settings) => conclusion,
+                () = shared.queue.disturbed(target) => return Duration::ZERO,
+            };
             shared.metrics.examined(conclusion.verdict(), begun.elapsed());
+            if let Some(took) = conclusion.took {
+                shared.usual().insert(key_of(document), took);
+            }
             (conclusion, interval)
         }
     };
@@ -164,10 +183,12 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, document: &Diagno
     if let Some(wait) = must_settle(shared, target, &before, &status) {
         return wait;
     }
-    if before != status
+    if !kept.has(&status)
         && let Err(error) = write(shared, target, document, &before, &status).await
     {
         tracing::warn!(%target, %error, "status not written, trying again");
+        // No worker goes on to the next target at once: an API server that is away or overloaded is not asked in a loop.
+        tokio::time::sleep(RETRY).await;
         return RETRY;
     }
     if shared.queue.since_change(target).is_some_and(|since| since < FOLLOW_UP) {
@@ -182,10 +203,14 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, document: &Diagno
 /// How long to wait for another look before a verdict that got worse right after a change is believed.
 fn must_settle(shared: &Shared, target: &ObjectRef, before: &DiagnosisStatus, status: &DiagnosisStatus) -> Option<Duration> {
     let worse = status.verdict > before.verdict || before.since.is_none();
-    let window = if status.cause.is_some() { SETTLE } else { SETTLE_WITHOUT_CAUSE };
+    let window = if has_cause(status) { SETTLE } else { SETTLE_WITHOUT_CAUSE };
     let changed = shared.queue.since_change(target)?;
     let looked_bad = matches!(status.verdict, Verdict::Failing | Verdict::Degraded);
-    (worse && looked_bad && changed < window).then(|| (window - changed).min(SETTLE).max(Duration::from_millis(200)))
+    let other_cause = status.cause != before.cause;
+    // Kinds that come back after the API server was away come one after the other.
+    let looked_away = status.verdict == Verdict::Unknown && before.verdict != Verdict::Unknown;
+    let doubtful = ((worse || other_cause) && looked_bad) || looked_away;
+    (doubtful && changed < window).then(|| (window - changed).min(SETTLE).max(Duration::from_millis(200)))
 }
 
 async fn write(
@@ -201,7 +226,8 @@ async fn write(
         Ok(written) => written,
         // It went with its route while it was examined.
         Err(kube::Error::Api(error)) if error.code == 404 => {
-            shared.state.diagnoses_mut().remove(&super::state::key_of(document));
+            shared.state.diagnoses_mut().remove(&key_of(document));
+            shared.usual().remove(&key_of(document));
             return Ok(());
         }
         Err(error) => return Err(root(&error)),

@@ -1,5 +1,7 @@
 //! Writing Diagnoses: server-side apply, and only what changed.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
@@ -8,7 +10,10 @@ use serde_json::json;
 use crate::api::{self, Diagnosis, DiagnosisSpec, DiagnosisStatus, FIELD_MANAGER, Target, TargetKind};
 use crate::diagnose::document_name;
 use crate::snapshot::Snapshot;
-use crate::snapshot::objects::{Kind, ObjectRef};
+use crate::snapshot::objects::{Kind, ObjectRef, Text};
+
+/// Limit of one write.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// Makes the Diagnosis of a route, owned by it, so that it goes when the route goes.
 pub async fn create(client: &Client, snapshot: &Snapshot, target: &ObjectRef) -> Result<Diagnosis, kube::Error> {
@@ -23,17 +28,17 @@ pub async fn create(client: &Client, snapshot: &Snapshot, target: &ObjectRef) ->
 /// Applies a Diagnosis without its status.
 pub async fn apply(client: &Client, document: &Diagnosis) -> Result<Diagnosis, kube::Error> {
     let namespaced = Api::<Diagnosis>::namespaced(client.clone(), document.metadata.namespace.as_deref().unwrap_or_default());
-    namespaced.patch(document.metadata.name.as_deref().unwrap_or_default(), &parameters(), &Patch::Apply(document)).await
+    in_time(namespaced.patch(document.metadata.name.as_deref().unwrap_or_default(), &parameters(), &Patch::Apply(document))).await
 }
 
 /// The Diagnosis as it is made for a route, given the route's API version and UID.
-pub fn draft(target: &ObjectRef, owner: Option<(&str, String)>) -> Diagnosis {
+pub fn draft(target: &ObjectRef, owner: Option<(&str, Text)>) -> Diagnosis {
     let kind = if target.kind == Kind::Service { TargetKind::Service } else { TargetKind::Ingress };
     let owner = owner.map(|(api_version, uid)| OwnerReference {
         api_version: api_version.into(),
         kind: target.kind.to_string(),
         name: target.key.name.to_string(),
-        uid,
+        uid: uid.into(),
         controller: Some(true),
         block_owner_deletion: Some(false),
     });
@@ -58,7 +63,13 @@ pub async fn write_status(client: &Client, diagnosis: &Diagnosis, status: &Diagn
         "metadata": {"name": name},
         "status": status,
     });
-    namespaced.patch_status(&name, &parameters(), &Patch::Apply(&patch)).await
+    in_time(namespaced.patch_status(&name, &parameters(), &Patch::Apply(&patch))).await
+}
+
+/// A write over a connection that died unseen is given up.
+pub(super) async fn in_time<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    let late = |_| Err(kube::Error::Service("the API server does not answer in time".into()));
+    tokio::time::timeout(SLOW, write).await.unwrap_or_else(late)
 }
 
 fn parameters() -> PatchParams {

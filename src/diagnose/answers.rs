@@ -1,16 +1,15 @@
 //! What the requests of one path say: whether it works end to end, and who made the failing answer.
 
+use std::time::Duration;
+
 use crate::api::AnsweredBy;
 use crate::causes::{EndToEnd, Observations};
 use crate::evidence::pages;
-use crate::path::Path;
-use crate::probe::{Observation, Outcome, Probe, Response};
+use crate::path::{Implementation, Path};
+use crate::probe::{Observation, Outcome, Probe, Question, Response, Signature};
 
 use super::plan;
 use super::settings::Settings;
-
-/// Attempts at most for one request: one, one again, and enough to see a share.
-pub const ATTEMPTS: u8 = 10;
 
 /// What one answer means for the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +40,15 @@ pub fn judge<'a>(path: &Path, seen: &'a Observations, settings: &Settings) -> An
     }
     let probes = if path.gateway.is_absent() && path.route.target.kind == crate::snapshot::objects::Kind::Service {
         let ready: Vec<_> = path.backend.ready_endpoints().filter_map(|e| e.socket()).collect();
-        plan::walk(path).into_iter().filter(|p| p.address().is_some_and(|a| ready.contains(&a))).collect()
+        plan::walk(path).iter().filter(|p| p.address().is_some_and(|a| ready.contains(&a))).collect::<Vec<_>>()
     } else {
-        plan::end_to_end(path, seen, settings)
+        plan::end_to_end(path, seen, settings).iter().collect()
     };
     if probes.is_empty() {
         return without_requests(path);
     }
-    let asked: Vec<&Observation> = probes.iter().flat_map(|p| attempts(p, seen)).collect();
+    let broken = plan::has_broken_endpoint(path, seen, settings);
+    let asked: Vec<&Observation> = probes.iter().flat_map(|p| attempts(p, seen, settings, broken)).collect();
     let mut answers = Answers { end_to_end: EndToEnd::Works, failures: Vec::new(), successes: Vec::new(), doubtful: false };
     let mut unclear = None;
     for observation in &asked {
@@ -59,6 +59,10 @@ pub fn judge<'a>(path: &Path, seen: &'a Observations, settings: &Settings) -> An
         }
         answers.doubtful |= observation.response().is_some_and(|r| is_doubtful(r.status));
     }
+    // Who follows a redirect asks again: one that is answered then led somewhere.
+    if !answers.successes.is_empty() {
+        answers.failures.retain(|o| !o.response().is_some_and(|r| redirects_to_itself(o, r)));
+    }
     answers.end_to_end = match (answers.failures.len(), answers.successes.len(), unclear) {
         (0, 0, Some(observation)) => EndToEnd::NotAsked(match &observation.outcome {
             Outcome::NotSent(why) => why.clone(),
@@ -67,7 +71,7 @@ pub fn judge<'a>(path: &Path, seen: &'a Observations, settings: &Settings) -> An
         (0, 0, None) => EndToEnd::NotAsked("no request was sent yet".into()),
         (0, _, _) => EndToEnd::Works,
         // One lost request that then works again and again is no fault of the route.
-        (1, good, _) if good >= 3 && is_lost(answers.failures[0]) => EndToEnd::Works,
+        (1, good, _) if good >= 3 && !broken && is_lost(answers.failures[0]) => EndToEnd::Works,
         (_, 0, _) => EndToEnd::Fails,
         (bad, good, _) => EndToEnd::Partly { failed: bad, asked: bad + good },
     };
@@ -94,20 +98,39 @@ fn without_requests(path: &Path) -> Answers<'static> {
     }
 }
 
-/// All attempts of a probe that were made.
-pub fn attempts<'a>(probe: &Probe, seen: &'a Observations) -> impl Iterator<Item = &'a Observation> {
-    let probes: Vec<Probe> = (0..ATTEMPTS).map(|n| probe.again(n)).collect();
-    probes.into_iter().filter_map(|p| seen.get(&p))
+/// All attempts of a probe that were made, without those that were cut short and that their patient twin clears: it was answered, and that
+/// was slow, or no endpoint is broken, so that a quick answer does not come from another one.
+fn attempts<'a>(probe: &Probe, seen: &'a Observations, settings: &Settings, broken: bool) -> Vec<&'a Observation> {
+    let of = |attempt: u8, timeout: Duration| Probe { attempt, timeout, ..probe.clone() };
+    let made = seen.range(of(0, Duration::ZERO)..of(plan::PATIENT + plan::ATTEMPTS, Duration::ZERO));
+    let planned = |p: &Probe| p.timeout == plan::attempt_timeout(probe, p.attempt, settings);
+    let all: Vec<&Observation> = made.filter(|(p, _)| planned(p)).map(|(_, o)| o).collect();
+    let clears = |twin: &Observation, hasty: &Observation| {
+        let settled = twin.response().is_none() || !broken || twin.took >= hasty.probe.timeout;
+        settled && !matches!(twin.outcome, Outcome::NotSent(_))
+    };
+    let twin = |o: &Observation| all.iter().find(|twin| twin.probe.attempt == plan::PATIENT + o.probe.attempt);
+    let is_cleared = |o: &Observation| plan::is_cut_short(o, settings) && twin(o).is_some_and(|twin| clears(twin, o));
+    all.iter().copied().filter(|o| !is_cleared(o)).collect()
 }
 
-/// Whether nothing came back at all, as when a packet is lost.
+/// Whether nothing came back, or not all of it, as when a packet is lost or a pod goes away.
 fn is_lost(observation: &Observation) -> bool {
-    matches!(observation.outcome, Outcome::Broken { .. })
+    matches!(observation.outcome, Outcome::Broken { .. }) || observation.signature() == Some(Signature::BodyCut)
 }
 
 /// Statuses that a gateway as well as an application may mean.
 fn is_doubtful(status: u16) -> bool {
-    matches!(status, 400 | 404)
+    matches!(status, 400 | 404 | 421)
+}
+
+/// A redirect to the very URL that was asked for, without a cookie that could make a difference the next time.
+fn redirects_to_itself(observation: &Observation, response: &Response) -> bool {
+    let Question::Request(request) = &observation.probe.question else { return false };
+    let scheme = if request.scheme.is_tls() { "https" } else { "http" };
+    let target = response.header("location").filter(|_| (300..400).contains(&response.status)).unwrap_or_default();
+    let same = target == request.path || target.eq_ignore_ascii_case(&format!("{scheme}://{}{}", request.host, request.path));
+    same && response.status != 304 && response.header("set-cookie").is_none()
 }
 
 fn answer(path: &Path, observation: &Observation, seen: &Observations, settings: &Settings) -> Answer {
@@ -116,13 +139,27 @@ fn answer(path: &Path, observation: &Observation, seen: &Observations, settings:
         Outcome::NotSent(_) => return Answer::Unclear,
         _ => return Answer::Bad,
     };
-    if !settings.expects(response.status) || pages::wants_tls(response) {
+    let wrong = response.body_cut || pages::wants_tls(response) || redirects_to_itself(observation, response);
+    if !settings.expects(response.status) || wrong {
         return Answer::Bad;
     }
-    if response.status != 404 || path.gateway.known().is_none() {
-        return Answer::Good;
+    match response.status {
+        404 if path.gateway.known().is_some() => not_found(path, response, seen, settings),
+        421 if path.gateway.known().is_some() => misdirected(path, seen),
+        _ => Answer::Good,
     }
-    not_found(path, response, seen, settings)
+}
+
+/// A 421 (RFC 9110 §15.5.20) is the application's where it gives the same directly, and else the gateway's, which does not serve the route.
+fn misdirected(path: &Path, seen: &Observations) -> Answer {
+    let walked: Vec<u16> = plan::walk(path).iter().filter_map(|p| seen.get(p)).filter_map(|o| o.response()).map(|r| r.status).collect();
+    match walked.as_slice() {
+        // What stands behind a name is not walked; the cause that asks there decides.
+        [] if is_external(path) => Answer::Good,
+        [] => Answer::Unclear,
+        statuses if statuses.contains(&421) => Answer::Good,
+        _ => Answer::Bad,
+    }
 }
 
 /// A 404 is the application's, and then right, or the gateway's, and then the route is not served.
@@ -138,7 +175,7 @@ fn not_found(path: &Path, response: &Response, seen: &Observations, settings: &S
     if nobody_else {
         return Answer::Bad;
     }
-    let reference = plan::reference(path, settings).and_then(|p| seen.get(&p)).and_then(|o| o.response());
+    let reference = plan::reference(path, seen, settings).and_then(|p| seen.get(&p)).and_then(|o| o.response());
     match reference {
         Some(own) if same_page(own, response) && walked.is_empty() => Answer::Unclear,
         Some(own) if same_page(own, response) => Answer::Bad,
@@ -168,10 +205,14 @@ pub fn answered_by(path: &Path, failure: Option<&Observation>, seen: &Observatio
     if let Some(direct) = relayed {
         return if pages::error_page_of(direct).is_some() { AnsweredBy::InnerProxy } else { AnsweredBy::Application };
     }
-    let own = plan::reference(path, settings).and_then(|p| seen.get(&p)).and_then(|o| o.response());
+    let own = plan::reference(path, seen, settings).and_then(|p| seen.get(&p)).and_then(|o| o.response());
+    // Applications in Go say the same, so this is no page of Traefik's by itself; it is where the pods do not say it.
+    let traefik = path.gateway.known().is_some_and(|g| g.implementation == Implementation::Traefik);
+    let own_500 = traefik && !walked.is_empty() && response.status == 500 && response.body_start.trim() == "Internal Server Error";
     let nobody_behind = path.backend.ready_endpoints().next().is_none() && !is_external(path);
     let all_broken = !walked.is_empty() && walked.iter().all(|o| matches!(o.outcome, Outcome::Broken { .. }));
-    if own.is_some_and(|own| same_page(own, response)) || nobody_behind || all_broken || pages::error_page_of(response).is_some() {
+    let own_page = own_500 || pages::error_page_of(response).is_some();
+    if own.is_some_and(|own| same_page(own, response)) || nobody_behind || all_broken || own_page {
         AnsweredBy::Gateway
     } else {
         AnsweredBy::Unknown

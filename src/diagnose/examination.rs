@@ -1,7 +1,5 @@
 //! One diagnosis under way: asks, records, and concludes. No I/O.
 
-use std::collections::BTreeSet;
-
 use crate::causes::{Case, EndToEnd, Missing, Observations};
 use crate::fact::Fact;
 use crate::path::{self, Path};
@@ -28,6 +26,14 @@ pub struct Examination {
     paths: Fact<Vec<Path>>,
     seen: Observations,
     rounds: usize,
+    /// What judging each path gave, where nothing was seen since.
+    judged: Vec<Option<Judged>>,
+}
+
+/// What one path still wants, and what its causes said where they were asked.
+struct Wanted {
+    probes: Vec<Probe>,
+    judged: Option<Judged>,
 }
 
 /// What an examination wants.
@@ -43,7 +49,8 @@ impl Examination {
     /// Begins by resolving the target's paths.
     pub fn begin(snapshot: &Snapshot, target: ObjectRef, settings: Settings) -> Self {
         let paths = path::resolve(snapshot, &target);
-        Examination { target, settings, paths, seen: Observations::new(), rounds: 0 }
+        let judged = vec![None; paths.known().map_or(0, Vec::len)];
+        Examination { target, settings, paths, seen: Observations::new(), rounds: 0, judged }
     }
 
     /// What is to be asked next.
@@ -65,6 +72,9 @@ impl Examination {
 
     /// Takes the answers to what was asked.
     pub fn record(&mut self, observations: Vec<Observation>) {
+        if !observations.is_empty() {
+            self.judged.fill(None);
+        }
         self.seen.extend(observations.into_iter().map(|o| (o.probe.clone(), o)));
     }
 
@@ -77,10 +87,13 @@ impl Examination {
     pub fn conclude(&self, snapshot: &Snapshot) -> Conclusion {
         match &self.paths {
             Fact::Known(paths) => {
-                let judged = paths.iter().map(|path| (path, answers::judge(path, &self.seen, &self.settings)));
-                let routes = judged.map(|(path, answers)| {
-                    let found = self.judged(snapshot, path, &answers);
-                    let by = answers::answered_by(path, answers.failures.first().copied(), &self.seen, &self.settings);
+                let judged = paths.iter().zip(&self.judged).map(|(p, judged)| (p, answers::judge(p, &self.seen, &self.settings), judged));
+                let routes = judged.map(|(path, answers, judged)| {
+                    let found = judged.clone().unwrap_or_else(|| self.judge(snapshot, path, &answers));
+                    // Where nothing failed, an answer may still be the wrong one.
+                    let odd = || answers.successes.iter().find(|o| o.response().is_some_and(|r| r.status >= 300));
+                    let answer = answers.failures.first().or_else(odd).copied();
+                    let by = answers::answered_by(path, answer, &self.seen, &self.settings);
                     (path, answers, found, by)
                 });
                 Conclusion::of(&self.target, routes.collect(), &self.seen)
@@ -91,7 +104,7 @@ impl Examination {
         }
     }
 
-    fn judged(&self, snapshot: &Snapshot, path: &Path, answers: &Answers<'_>) -> Judged {
+    fn judge(&self, snapshot: &Snapshot, path: &Path, answers: &Answers<'_>) -> Judged {
         rank::judge(&Case {
             snapshot,
             path,
@@ -105,67 +118,94 @@ impl Examination {
     }
 
     /// Unasked probes of all paths: those that may be sent, and those that may not as observations that say why.
-    fn wanted(&self, snapshot: &Snapshot) -> (Vec<Probe>, Vec<Observation>) {
-        let mut allowed = BTreeSet::new();
+    fn wanted(&mut self, snapshot: &Snapshot) -> (Vec<Probe>, Vec<Observation>) {
+        let mut allowed = Vec::new();
         let mut refused = Vec::new();
+        let mut all_judged = Vec::with_capacity(self.judged.len());
         for path in self.paths.known().into_iter().flatten() {
-            for probe in self.wanted_by(snapshot, path) {
+            let Wanted { probes, judged } = self.wanted_by(snapshot, path);
+            all_judged.push(judged);
+            for probe in probes {
                 match probe.address().and_then(|to| plan::refusal(snapshot, path, to)) {
                     Some(why) => refused.push(not_sent(probe, why)),
-                    None => drop(allowed.insert(probe)),
+                    None => allowed.push(probe),
                 }
             }
         }
-        (allowed.into_iter().take(PROBES - self.seen.len().min(PROBES)).collect(), refused)
+        self.judged = all_judged;
+        // Several paths may want the same.
+        allowed.sort();
+        allowed.dedup();
+        allowed.truncate(PROBES - self.seen.len().min(PROBES));
+        (allowed, refused)
     }
 
-    fn wanted_by(&self, snapshot: &Snapshot, path: &Path) -> Vec<Probe> {
-        let unseen = |probes: Vec<Probe>| -> Vec<Probe> { probes.into_iter().filter(|p| !self.seen.contains_key(p)).collect() };
-        let first = unseen(self.first(path));
+    fn wanted_by(&self, snapshot: &Snapshot, path: &Path) -> Wanted {
+        let first: Vec<Probe> = self.first(path).filter(|p| !self.seen.contains_key(p)).cloned().collect();
         if !first.is_empty() {
-            return first;
+            return Wanted { probes: first, judged: None };
         }
         let answers = answers::judge(path, &self.seen, &self.settings);
         let endpoint_fails = plan::walk(path).iter().any(|p| self.seen.get(p).is_some_and(|o| o.signature().is_some()));
         if answers.end_to_end == EndToEnd::Works && !answers.doubtful && !endpoint_fails {
             return self.causes_want(snapshot, path, &answers);
         }
-        let mut probes = plan::walk(path);
-        probes.extend(plan::reference(path, &self.settings));
+        let mut probes = plan::walk(path).to_vec();
+        probes.extend(plan::reference(path, &self.seen, &self.settings));
         probes.extend(self.again(path, &answers, endpoint_fails));
-        let probes = unseen(probes);
-        if probes.is_empty() { self.causes_want(snapshot, path, &answers) } else { probes }
+        probes.retain(|p| !self.seen.contains_key(p));
+        if !probes.is_empty() {
+            return Wanted { probes, judged: None };
+        }
+        // While a silent route's whole limit is waited for, what causes want is asked beside it.
+        let mut wanted = self.causes_want(snapshot, path, &answers);
+        wanted.probes.extend(self.patient(path, &answers).into_iter().filter(|p| !self.seen.contains_key(p)));
+        wanted
     }
 
     /// What even a healthy route costs: one request, and one to each endpoint where there are several.
-    fn first(&self, path: &Path) -> Vec<Probe> {
-        let mut probes = plan::end_to_end(path, &self.seen, &self.settings);
-        if probes.is_empty() || path.backend.ready_endpoints().count() > 1 {
-            probes.extend(plan::walk(path));
-        }
-        probes
+    fn first<'p>(&self, path: &'p Path) -> impl Iterator<Item = &'p Probe> + use<'p> {
+        let through_gateway = plan::end_to_end(path, &self.seen, &self.settings);
+        let each = through_gateway.is_empty() || path.backend.ready_endpoints().nth(1).is_some();
+        through_gateway.iter().chain(if each { plan::walk(path) } else { &[] })
     }
 
     /// Asks again: once where a request failed, and as often as there are endpoints where answers differ.
     fn again(&self, path: &Path, answers: &Answers<'_>, endpoint_fails: bool) -> Vec<Probe> {
-        let mixed = matches!(answers.end_to_end, EndToEnd::Partly { .. }) || (answers.end_to_end == EndToEnd::Works && endpoint_fails);
+        let endpoint_works =
+            plan::walk(path).iter().any(|p| self.seen.get(p).is_some_and(|o| o.response().is_some() && o.signature().is_none()));
+        let differ = endpoint_fails && (endpoint_works || answers.end_to_end == EndToEnd::Works);
+        let mixed = matches!(answers.end_to_end, EndToEnd::Partly { .. }) || differ;
         let endpoints = u8::try_from(path.backend.ready_endpoints().count()).unwrap_or(u8::MAX);
         let attempts = match (mixed, answers.failures.is_empty()) {
-            (true, _) => endpoints.saturating_mul(2).clamp(4, answers::ATTEMPTS),
+            // Enough to meet each of a few endpoints, whatever others ask the gateway in between.
+            (true, _) => endpoints.saturating_mul(4).clamp(8, plan::ATTEMPTS),
             (false, false) => 2,
             (false, true) => 1,
         };
         let requests = plan::end_to_end(path, &self.seen, &self.settings);
-        requests.iter().flat_map(|p| (1..attempts).map(|n| p.again(n))).collect()
+        requests.iter().flat_map(|p| (1..attempts).map(|n| plan::attempt(p, n, &self.settings))).collect()
     }
 
-    fn causes_want(&self, snapshot: &Snapshot, path: &Path, answers: &Answers<'_>) -> Vec<Probe> {
-        let judged = self.judged(snapshot, path, answers);
-        let wanted = judged.unknown.into_iter().filter_map(|(_, missing)| match missing {
+    /// The requests that wait for the whole limit: one for each that was cut short, unless the walk explains the silence.
+    fn patient(&self, path: &Path, answers: &Answers<'_>) -> Vec<Probe> {
+        if plan::explains_silence(path, &self.seen, &self.settings) {
+            return Vec::new();
+        }
+        let hasty = answers.failures.iter().filter(|o| plan::is_cut_short(o, &self.settings));
+        let twins: Vec<Probe> = hasty.map(|o| plan::attempt(&o.probe, plan::PATIENT + o.probe.attempt, &self.settings)).collect();
+        let walk = if twins.is_empty() { Vec::new() } else { plan::patient_walk(path, &self.seen, &self.settings) };
+        twins.into_iter().chain(walk).collect()
+    }
+
+    fn causes_want(&self, snapshot: &Snapshot, path: &Path, answers: &Answers<'_>) -> Wanted {
+        let judged = self.judge(snapshot, path, answers);
+        let wanted = judged.unknown.iter().filter_map(|(_, missing)| match missing {
             Missing::Probes(probes) => Some(probes),
             Missing::Fact(_) => None,
         });
-        wanted.flatten().filter(|p| !self.seen.contains_key(p)).collect()
+        let probes = wanted.flatten().filter(|p| !self.seen.contains_key(p)).cloned().collect();
+        Wanted { probes, judged: Some(judged) }
     }
 }
 

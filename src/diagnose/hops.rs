@@ -4,6 +4,7 @@ use crate::api::{AnsweredBy, Hop, HopState, HopStatus, Verdict};
 use crate::causes::Observations;
 use crate::path::Path;
 use crate::probe::{Outcome, Signature};
+use crate::snapshot::objects::{Key, Kind, ObjectRef};
 
 use super::plan;
 
@@ -54,20 +55,24 @@ fn objects(path: &Path, hop: Hop) -> Vec<String> {
     const MOST: usize = 3;
     match hop {
         Hop::Gateway => path.gateway.known().map_or_else(Vec::new, |g| {
-            let pods: Vec<String> = g.pods.iter().take(MOST).map(|p| p.reference().to_string()).collect();
-            if pods.is_empty() { vec![format!("Service/{}", g.service.meta.key())] } else { pods }
+            let pods: Vec<String> = g.pods.iter().take(MOST).map(|p| p.reference().text()).collect();
+            if pods.is_empty() { vec![service(&g.service.meta.key())] } else { pods }
         }),
-        Hop::Route => vec![path.route.target.to_string()],
-        Hop::Service => path.route.service.iter().map(|key| format!("Service/{key}")).collect(),
+        Hop::Route => vec![path.route.target.text()],
+        Hop::Service => path.route.service.iter().map(service).collect(),
         Hop::Endpoint => {
             let names = path.backend.endpoints.iter().take(MOST).map(|e| match e.pod.known() {
-                Some(pod) => pod.reference().to_string(),
+                Some(pod) => pod.reference().text(),
                 None => e.socket().map_or_else(|| e.address.to_string(), |s| s.to_string()),
             });
             names.collect()
         }
         Hop::Client | Hop::Edge | Hop::Network | Hop::Socket | Hop::Protocol | Hop::Application | Hop::Node => Vec::new(),
     }
+}
+
+fn service(key: &Key) -> String {
+    ObjectRef { kind: Kind::Service, key: key.clone() }.text()
 }
 
 fn detail(path: &Path, hop: Hop) -> Option<String> {

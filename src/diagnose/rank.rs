@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::versions::{self, Split};
 use crate::api::{Confidence, Finding};
 use crate::causes::{self, Case, EndToEnd, Missing, When};
 
@@ -10,6 +11,10 @@ use crate::causes::{self, Case, EndToEnd, Missing, When};
 pub struct Judged {
     /// Findings, the answer first.
     pub findings: Vec<Finding>,
+    /// Findings that others explain.
+    pub hidden: Vec<Finding>,
+    /// Whether one version of the workload fails and another works.
+    pub split: Option<Split>,
     /// Causes that could not be judged, with what is missing.
     pub unknown: Vec<(&'static str, Missing)>,
 }
@@ -25,8 +30,12 @@ pub fn judge(case: &Case<'_>) -> Judged {
             Err(missing) => judged.unknown.push((cause.slug, missing)),
         }
     }
-    hide_explained(&mut judged.findings);
+    judged.hidden = take_explained(&mut judged.findings);
     judged.findings.sort_by_key(order);
+    judged.split = if works { None } else { versions::split(case) };
+    if let Some(split) = &judged.split {
+        judged.findings.iter_mut().for_each(|f| split.note(f));
+    }
     judged
 }
 
@@ -39,7 +48,7 @@ fn capped(mut finding: Finding, case: &Case<'_>) -> Finding {
 }
 
 /// A cause that explains another hides it, and what that one explains too.
-fn hide_explained(findings: &mut Vec<Finding>) {
+fn take_explained(findings: &mut Vec<Finding>) -> Vec<Finding> {
     let mut hidden: BTreeSet<&str> = BTreeSet::new();
     let mut open: Vec<&str> = findings.iter().map(|f| f.cause.as_str()).collect();
     while let Some(slug) = open.pop() {
@@ -50,7 +59,7 @@ fn hide_explained(findings: &mut Vec<Finding>) {
         }
     }
     let hidden: BTreeSet<String> = hidden.into_iter().map(str::to_owned).collect();
-    findings.retain(|f| !hidden.contains(&f.cause));
+    findings.extract_if(.., |f| hidden.contains(&f.cause)).collect()
 }
 
 /// Errors before warnings, proven before likely before possible, then the hop nearest to the client.

@@ -22,6 +22,8 @@ pub struct Settings {
     pub interval: Duration,
     /// Whether anything is probed at all; manifests alone are not.
     pub online: bool,
+    /// How long the slowest answer took when the route last worked. What takes much longer needs no more waiting where the walk explains it.
+    pub usual: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -34,6 +36,7 @@ impl Default for Settings {
             headers: Vec::new(),
             interval: Duration::from_secs(30),
             online: true,
+            usual: None,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! From judged paths to the document: verdict, message, conditions, and what is kept from the document before.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::{AnsweredBy, DiagnosisStatus, Finding, RouteStatus, Severity, Transition, Verdict};
+use crate::api::{AnsweredBy, Confidence, DiagnosisStatus, Finding, RouteStatus, Severity, Transition, Verdict};
 use crate::causes::{EndToEnd, Missing, Observations};
 use crate::path::Path;
 use crate::snapshot::objects::ObjectRef;
@@ -25,8 +27,12 @@ pub struct Conclusion {
     status: DiagnosisStatus,
     probed: Option<String>,
     stalled: Option<String>,
+    /// How long the slowest answer took, where every route works.
+    pub took: Option<Duration>,
     /// Causes that could not be judged, with what is missing; for explaining, not for the resource.
     pub unknown: Vec<(String, String)>,
+    /// Causes that hold and that others explain, with their confidence; for explaining, not for the resource.
+    pub hidden: Vec<(String, Confidence)>,
 }
 
 type JudgedRoute<'a> = (&'a Path, Answers<'a>, Judged, AnsweredBy);
@@ -35,7 +41,7 @@ impl Conclusion {
     /// A target that could not be looked at.
     pub fn unseen(target: &ObjectRef, why: String) -> Self {
         let status = DiagnosisStatus {
-            target: Some(title(target)),
+            target: Some(target.argument()),
             verdict: Verdict::Unknown,
             message: Some(sentence(&why)),
             answered_by: Some(AnsweredBy::Unknown),
@@ -59,7 +65,7 @@ impl Conclusion {
         let (path, answers, judged, by) = &routes[worst];
         let fault = judged.findings.first().filter(|_| verdicts[worst] != Verdict::Healthy).map(|f| f.hop);
         let mut status = DiagnosisStatus {
-            target: Some(title(target)),
+            target: Some(target.argument()),
             verdict: verdicts[worst],
             cause: judged.findings.first().map(|f| f.cause.clone()),
             hop: fault,
@@ -70,7 +76,7 @@ impl Conclusion {
         };
         let mut order: Vec<usize> = (0..routes.len()).collect();
         order.sort_by_key(|i| (*i != worst, *i));
-        for i in order {
+        for i in order.iter().copied() {
             let findings = routes[i].2.findings.iter().filter_map(|f| index_of(&mut status.findings, f)).collect();
             let route = &routes[i].0.route;
             status.routes.push(RouteStatus { host: route.host.clone(), path: route.path.clone(), verdict: verdicts[i], findings });
@@ -80,8 +86,16 @@ impl Conclusion {
             EndToEnd::NotAsked(why) => Some(why.clone()),
             EndToEnd::Works | EndToEnd::Partly { .. } | EndToEnd::Fails => None,
         });
-        let unknown = judged.unknown.iter().map(|(slug, missing)| ((*slug).to_owned(), missing_text(missing))).collect();
-        Conclusion { status, probed, stalled: None, unknown }
+        let mut unknown: Vec<(String, String)> = Vec::new();
+        for (slug, missing) in order.iter().flat_map(|i| &routes[*i].2.unknown) {
+            if !unknown.iter().any(|(known, _)| known == slug) {
+                unknown.push(((*slug).to_owned(), missing_text(missing)));
+            }
+        }
+        let healthy = verdicts[worst] == Verdict::Healthy;
+        let took = routes.iter().flat_map(|(_, answers, _, _)| &answers.successes).map(|o| o.took).max().filter(|_| healthy);
+        let hidden = judged.hidden.iter().map(|f| (f.cause.clone(), f.confidence)).collect();
+        Conclusion { status, probed, stalled: None, took, unknown, hidden }
     }
 
     /// The verdict.
@@ -91,13 +105,18 @@ impl Conclusion {
 
     /// Whether requests fail and nothing is known to explain it.
     pub fn fails_without_cause(&self) -> bool {
-        matches!(self.status.verdict, Verdict::Failing | Verdict::Degraded) && self.status.cause.is_none()
+        matches!(self.status.verdict, Verdict::Failing | Verdict::Degraded) && !has_cause(&self.status)
     }
 
     /// The status at a time, without a document before it.
     pub fn into_status(self, now: Timestamp, generation: Option<i64>) -> DiagnosisStatus {
         succeed(&DiagnosisStatus::default(), self, now, generation)
     }
+}
+
+/// Whether the first finding is more than a possibility. What is no more may as well be a gateway that is still busy with a change.
+pub fn has_cause(status: &DiagnosisStatus) -> bool {
+    status.findings.first().is_some_and(|f| f.confidence < Confidence::Possible)
 }
 
 fn missing_text(missing: &Missing) -> String {
@@ -124,6 +143,9 @@ fn message(path: &Path, verdict: Verdict, answers: &Answers<'_>, judged: &Judged
         return finding.message.clone();
     }
     let title = path.route.title();
+    if let Some(split) = &judged.split {
+        return format!("{title} fails for some requests, and no known cause fits what was seen. {split}");
+    }
     match (&answers.end_to_end, answers.failures.first()) {
         (EndToEnd::NotAsked(why), _) => format!("{title} was not seen: {}.", why.trim_end_matches('.')),
         (EndToEnd::Works, _) if verdict == Verdict::Healthy => format!("{title} answers as expected."),
@@ -148,10 +170,6 @@ fn index_of(findings: &mut Vec<Finding>, finding: &Finding) -> Option<u32> {
         })
     })?;
     u32::try_from(at).ok()
-}
-
-fn title(target: &ObjectRef) -> String {
-    format!("{}/{}", target.kind.to_string().to_lowercase(), target.key.name)
 }
 
 /// The name of the Diagnosis that is made for a target: `ingress-web`. Names that would be too long end in a hash.
@@ -197,6 +215,21 @@ pub fn carry_over(before: &DiagnosisStatus, mut status: DiagnosisStatus, now: Ti
         }
     }
     status
+}
+
+/// What of a status the next one carries on ([`carry_over`]): times and history, and what they belong to.
+pub fn carried_over(status: DiagnosisStatus) -> DiagnosisStatus {
+    let finding = |f: Finding| Finding { cause: f.cause, objects: f.objects, since: f.since, ..Finding::default() };
+    let condition = |c: Condition| Condition { reason: String::new(), message: String::new(), ..c };
+    DiagnosisStatus {
+        verdict: status.verdict,
+        cause: status.cause,
+        since: status.since,
+        conditions: status.conditions.into_iter().map(condition).collect(),
+        findings: status.findings.into_iter().map(finding).collect(),
+        history: status.history,
+        ..DiagnosisStatus::default()
+    }
 }
 
 fn conditions(status: &DiagnosisStatus, not_probed: Option<&str>, stalled: Option<String>, now: Timestamp) -> Vec<Condition> {

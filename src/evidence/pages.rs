@@ -48,3 +48,12 @@ pub fn wants_tls(response: &Response) -> bool {
             || body.contains("The plain HTTP request was sent to HTTPS port")
             || body.contains("speaking plain HTTP to an SSL-enabled server port"))
 }
+
+/// Whether a response is a TLS server's complaint that no client certificate came.
+///
+/// Source: nginx `ngx_http_special_response.c` (400 for its own codes 495 and 496).
+pub fn wants_certificate(response: &Response) -> bool {
+    let body = response.body_start.as_str();
+    matches!(response.status, 400 | 495 | 496)
+        && (body.contains("No required SSL certificate was sent") || body.contains("The SSL certificate error"))
+}

@@ -1,14 +1,13 @@
 //! Service, port, endpoints, pods and workloads behind a route.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Backend, Endpoint, Implementation, Route, scheme};
+use super::{Backend, Dials, Endpoint, Implementation, Route, scheme};
 use crate::fact::Fact;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::{
-    EndpointSlice, Ingress, Key, Kind, Pod, PortRef, Service, ServicePort, SliceEndpoint, SlicePort, Transport, Workload, is_subset,
+    EndpointSlice, Ingress, Key, Kind, Pod, PortRef, Service, ServicePort, SliceEndpoint, SlicePort, Text, Transport, Workload,
 };
 
 /// Resolves what a route leads to.
@@ -22,21 +21,25 @@ pub fn resolve(snapshot: &Snapshot, route: &Route, ingress: Option<&Arc<Ingress>
         Some(key) => snapshot.slices_of(key),
         None => Fact::NotAsked,
     };
+    let pods = service.as_ref().and_then(|s| pods_of(snapshot, s));
     let endpoints = match (&slices, &port) {
-        (Fact::Known(slices), Fact::Known(port)) => endpoints_of(snapshot, slices, port),
+        (Fact::Known(slices), Fact::Known(port)) => endpoints_of(snapshot, slices, port, pods.known().map_or(&[], Vec::as_slice)),
         _ => Vec::new(),
     };
-    let pods = service.as_ref().and_then(|s| pods_of(snapshot, s));
     let workloads = service.known().map_or_else(Vec::new, |s| workloads_of(snapshot, s));
     let (spoken, scheme_from) = scheme::spoken(gateway, ingress.map(AsRef::as_ref), service.known().map(AsRef::as_ref), port.known());
     let policies = snapshot.policies_in(&route.target.key.namespace);
-    Backend { service, port, slices, endpoints, pods, workloads, scheme: spoken, scheme_from, policies }
+    Backend { service, port, slices, endpoints, pods, workloads, scheme: spoken, scheme_from, policies, dials: Dials::default() }
 }
 
 /// The port of a Service that a backend names: by number or by name.
 fn port_of(service: &Service, wanted: Option<&PortRef>) -> Fact<ServicePort> {
     let found = match wanted {
-        Some(PortRef::Number(number)) => service.ports.iter().find(|p| p.port == *number),
+        // One number may stand for TCP and UDP; HTTP/3 Services have both.
+        Some(PortRef::Number(number)) => {
+            let of_number = || service.ports.iter().filter(|p| p.port == *number);
+            of_number().find(|p| p.transport == Transport::Tcp).or_else(|| of_number().next())
+        }
         Some(PortRef::Name(name)) => service.ports.iter().find(|p| p.name.as_ref() == Some(name)),
         None => service.ports.first(),
     };
@@ -44,29 +47,50 @@ fn port_of(service: &Service, wanted: Option<&PortRef>) -> Fact<ServicePort> {
 }
 
 /// The endpoints of a Service port. Slices are matched by the port's name, as gateways and kube-proxy do.
-fn endpoints_of(snapshot: &Snapshot, slices: &[Arc<EndpointSlice>], port: &ServicePort) -> Vec<Endpoint> {
-    let mut by_address: BTreeMap<(IpAddr, Option<u16>), Endpoint> = BTreeMap::new();
+/// The pods that the Service selects are at hand for them; others are looked up.
+fn endpoints_of(snapshot: &Snapshot, slices: &[Arc<EndpointSlice>], port: &ServicePort, selected: &[Arc<Pod>]) -> Vec<Endpoint> {
+    let mut endpoints: Vec<Endpoint> = Vec::with_capacity(slices.iter().map(|s| s.endpoints.len()).sum());
     for slice in slices {
         let slice_port = slice_port(slice, port);
         for endpoint in &slice.endpoints {
-            let Some(address) = endpoint.addresses.first().and_then(|a| a.parse::<IpAddr>().ok()) else { continue };
-            let resolved = resolve_endpoint(snapshot, slice, endpoint, address, slice_port.and_then(|p| p.port));
-            // The same address in two slices counts as ready where one of them says so.
-            let known = by_address.entry((address, resolved.port)).or_insert_with(|| resolved.clone());
-            known.ready |= resolved.ready;
+            let Some(address) = endpoint.ip else { continue };
+            endpoints.push(resolve_endpoint(snapshot, slice, endpoint, address, slice_port.and_then(|p| p.port), selected));
         }
     }
-    by_address.into_values().collect()
+    // Stable, so that of one address in two slices the first slice counts; it is ready where one of them says so.
+    endpoints.sort_by_key(|e| (e.address, e.port));
+    endpoints.dedup_by(|again, first| {
+        let same = (again.address, again.port) == (first.address, first.port);
+        first.ready |= same && again.ready;
+        same
+    });
+    endpoints
 }
 
 fn slice_port<'a>(slice: &'a EndpointSlice, port: &ServicePort) -> Option<&'a SlicePort> {
-    let name = |n: &Option<String>| n.clone().unwrap_or_default();
-    slice.ports.iter().find(|p| name(&p.name) == name(&port.name) && p.transport == Transport::Tcp)
+    let same_name = |p: &SlicePort| p.name.as_deref().unwrap_or_default() == port.name.as_deref().unwrap_or_default();
+    slice.ports.iter().find(|p| same_name(p) && p.transport == Transport::Tcp)
 }
 
-fn resolve_endpoint(snapshot: &Snapshot, slice: &EndpointSlice, endpoint: &SliceEndpoint, address: IpAddr, port: Option<u16>) -> Endpoint {
+fn resolve_endpoint(
+    snapshot: &Snapshot,
+    slice: &EndpointSlice,
+    endpoint: &SliceEndpoint,
+    address: IpAddr,
+    port: Option<u16>,
+    selected: &[Arc<Pod>],
+) -> Endpoint {
+    let at_hand = |name: &Text| {
+        let found = match selected.len() {
+            0..=8 => selected.iter().find(|p| p.meta.name == *name),
+            // They are of one namespace, in order of their names.
+            _ => selected.binary_search_by(|p| p.meta.name.cmp(name)).ok().map(|at| &selected[at]),
+        };
+        found.filter(|p| p.meta.namespace == slice.meta.namespace)
+    };
     let pod = match &endpoint.pod {
-        Some(name) => snapshot.pod(&Key::new(&slice.meta.namespace, name)),
+        Some(name) if let Some(pod) = at_hand(name) => Fact::Known(pod.clone()),
+        Some(name) => snapshot.pod(&Key { namespace: slice.meta.namespace.clone(), name: name.clone() }),
         None => snapshot.pods_at(address).and_then(|pods| pods.first().cloned().map_or(Fact::Absent, Fact::Known)),
     };
     Endpoint {
@@ -94,9 +118,5 @@ fn pods_of(snapshot: &Snapshot, service: &Service) -> Fact<Vec<Arc<Pod>>> {
 fn workloads_of(snapshot: &Snapshot, service: &Service) -> Vec<Arc<Workload>> {
     let Some(selector) = service.selector.as_ref().filter(|s| !s.is_empty()) else { return Vec::new() };
     let owned = |w: &Workload| w.kind == Kind::ReplicaSet && w.meta.owner.is_some();
-    snapshot
-        .workloads_in(&service.meta.namespace)
-        .filter(|w| w.kind != Kind::Job && !owned(w) && is_subset(selector, &w.template_labels))
-        .cloned()
-        .collect()
+    snapshot.workloads_labelled(&service.meta.namespace, selector).into_iter().filter(|w| w.kind != Kind::Job && !owned(w)).collect()
 }

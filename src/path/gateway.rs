@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::landmarks;
 use crate::api::ANNOTATION_GATEWAY;
 use crate::fact::Fact;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::{
-    EndpointSlice, Ingress, IngressClass, Key, ObjectRef, Pod, Service, ServicePort, ServiceType, Transport, is_subset,
+    EndpointSlice, Ingress, IngressClass, Key, Kind, ObjectRef, Pod, Service, ServicePort, ServiceType, Text, Transport,
 };
+pub use crate::snapshot::software::Implementation;
+use crate::snapshot::software::{Software, image_name};
 
 /// What answers the client for a route.
 #[derive(Clone, Debug)]
@@ -20,7 +23,7 @@ pub struct Gateway {
     pub service: Arc<Service>,
     /// Its pods, ready or not.
     pub pods: Vec<Arc<Pod>>,
-    /// Addresses that it can be asked at: its ready pods'.
+    /// Addresses that it can be asked at: its ready pods'; where none is ready and pods run all the same, its Service's own.
     pub entrances: Vec<Entrance>,
     /// Why they could not be looked up, where they could not.
     pub entrances_unknown: Option<String>,
@@ -37,58 +40,19 @@ pub struct Entrance {
     pub address: SocketAddr,
     /// The pod behind it.
     pub pod: Option<ObjectRef>,
-}
-
-/// Gateway software whose habits are known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumIter)]
-pub enum Implementation {
-    /// Traefik
-    Traefik,
-    /// nginx, ingress-nginx
-    #[strum(serialize = "nginx")]
-    Nginx,
-    /// HAProxy
-    #[strum(serialize = "HAProxy")]
-    Haproxy,
-    /// Envoy and what is built on it (Contour, Istio, Envoy Gateway …)
-    Envoy,
-    /// Apache httpd
-    #[strum(serialize = "Apache httpd")]
-    Apache,
-    /// Caddy
-    Caddy,
-    /// Something else, or none.
-    #[default]
-    #[strum(serialize = "gateway")]
-    Other,
-}
-
-impl Implementation {
-    /// Words that stand for it in controller names, images and labels.
-    fn words(self) -> &'static [&'static str] {
-        match self {
-            Implementation::Traefik => &["traefik"],
-            Implementation::Nginx => &["nginx"],
-            Implementation::Haproxy => &["haproxy"],
-            Implementation::Envoy => &["envoy", "contour", "istio", "emissary", "gloo"],
-            Implementation::Apache => &["apache", "httpd"],
-            Implementation::Caddy => &["caddy"],
-            Implementation::Other => &[],
-        }
-    }
-
-    /// The software that a controller string or image names.
-    pub fn named_in(text: &str) -> Self {
-        use strum::IntoEnumIterator;
-        let text = text.to_ascii_lowercase();
-        Implementation::iter().find(|i| i.words().iter().any(|w| text.contains(w))).unwrap_or_default()
-    }
+    /// Name of the Service's port, empty where it has none.
+    pub port: String,
 }
 
 impl Gateway {
     /// An entrance for plain text or TLS.
     pub fn entrance(&self, tls: bool) -> Option<&Entrance> {
         self.entrances.iter().find(|e| e.tls == tls)
+    }
+
+    /// Whether it is asked at its Service's own addresses, since no pod of it is said to be ready.
+    pub fn is_asked_at_service(&self) -> bool {
+        !self.entrances.is_empty() && self.entrances.iter().all(|e| self.service.cluster_ips.contains(&e.address.ip()))
     }
 }
 
@@ -104,34 +68,48 @@ pub fn class_of(snapshot: &Snapshot, ingress: &Ingress) -> Fact<Arc<IngressClass
 ///
 /// Without a class that exists, a gateway may serve the Ingress all the same (some take those without a class), so the only
 /// gateway of the cluster is asked then. Absent where there is no gateway, failed where it could not be told.
-pub fn find(snapshot: &Snapshot, ingress: &Ingress, class: &Fact<Arc<IngressClass>>) -> Fact<Gateway> {
+pub fn find(snapshot: &Snapshot, ingress: &Ingress, class: &Fact<Arc<IngressClass>>) -> Fact<Arc<Gateway>> {
     if let Some(named) = named(snapshot, ingress, class.known()) {
         return match snapshot.service(&named) {
-            Fact::Known(service) => Fact::Known(describe(snapshot, service, Implementation::Other, "the annotation culprit.dev/gateway")),
+            Fact::Known(service) => {
+                let mut gateway = describe(snapshot, service, Implementation::Other, "the annotation culprit.dev/gateway");
+                // What the pods do not tell, the class may.
+                if gateway.implementation == Implementation::Other {
+                    gateway.implementation =
+                        class.known().map_or_else(Implementation::default, |c| Implementation::named_in(&c.controller));
+                }
+                Fact::Known(Arc::new(gateway))
+            }
             Fact::Absent => Fact::Failed(format!("the annotation {ANNOTATION_GATEWAY} names Service {named}, which does not exist")),
             Fact::NotAsked => Fact::NotAsked,
             Fact::Failed(why) => Fact::Failed(why),
         };
     }
     match class {
-        Fact::Known(class) => match of_class(snapshot, class).or_else(|| by_status_address(snapshot, ingress)) {
+        Fact::Known(class) => match landmarks::gateway_of(snapshot, class).or_else(|| by_status_address(snapshot, ingress)) {
             Some(gateway) => Fact::Known(gateway),
             None => unknown(class),
         },
-        Fact::Absent => by_status_address(snapshot, ingress).or_else(|| only_gateway(snapshot)).map_or(Fact::Absent, Fact::Known),
+        Fact::Absent => by_status_address(snapshot, ingress).or_else(|| only(snapshot)).map_or(Fact::Absent, Fact::Known),
         Fact::NotAsked => Fact::NotAsked,
         Fact::Failed(why) => Fact::Failed(why.clone()),
     }
 }
 
-/// The Services in front of the gateways of all classes: what a change of a gateway's pods touches.
-pub fn services(snapshot: &Snapshot) -> BTreeSet<Key> {
-    let classes = snapshot.classes().known().cloned().unwrap_or_default();
-    let found = classes.iter().filter_map(|c| of_class(snapshot, c).map(|g| g.service.meta.key()));
-    found.collect()
+/// The gateways of these, each once.
+pub(super) fn each_once<'g>(snapshot: &Snapshot, gateways: impl Iterator<Item = &'g Arc<Gateway>>) -> Vec<Arc<Gateway>> {
+    let keys: BTreeSet<Key> = gateways.map(|g| g.service.meta.key()).collect();
+    let services = keys.iter().filter_map(|key| snapshot.service(key).known().cloned());
+    services.map(|s| Arc::new(describe(snapshot, s, Implementation::Other, "the class of another Ingress"))).collect()
 }
 
-fn unknown(class: &IngressClass) -> Fact<Gateway> {
+/// The only gateway of the cluster, over all classes.
+fn only(snapshot: &Snapshot) -> Option<Arc<Gateway>> {
+    let [only] = <[Arc<Gateway>; 1]>::try_from(landmarks::gateways(snapshot)).ok()?;
+    Some(Arc::new(Gateway { found_by: "the only gateway of the cluster", ..(*only).clone() }))
+}
+
+fn unknown(class: &IngressClass) -> Fact<Arc<Gateway>> {
     Fact::Failed(format!(
         "no Service in front of the controller {} of class {} was found; name it with the annotation {ANNOTATION_GATEWAY}: namespace/service",
         class.controller, class.meta.name
@@ -142,91 +120,64 @@ fn unknown(class: &IngressClass) -> Fact<Gateway> {
 pub fn named(snapshot: &Snapshot, ingress: &Ingress, class: Option<&Arc<IngressClass>>) -> Option<Key> {
     let namespace = snapshot.namespace(&ingress.meta.namespace);
     let metas = [Some(&ingress.meta), class.map(|c| &c.meta), namespace.known().map(|n| &n.meta)];
-    let value = metas.into_iter().flatten().find_map(|m| m.annotations.get(ANNOTATION_GATEWAY))?;
-    let (namespace, name) = value.split_once('/').unwrap_or((&ingress.meta.namespace, value));
-    Some(Key::new(namespace, name))
+    // A name alone is one beside the Ingress, wherever the annotation stands.
+    let named = metas.into_iter().flatten().find_map(crate::snapshot::objects::Meta::gateway)?;
+    Some(if named.namespace.is_empty() { Key { namespace: ingress.meta.namespace.clone(), ..named } } else { named })
 }
 
-fn by_status_address(snapshot: &Snapshot, ingress: &Ingress) -> Option<Gateway> {
-    let holds = |s: &Service| {
-        ingress.addresses.iter().any(|address| {
-            s.addresses.contains(address)
-                || address.parse::<IpAddr>().is_ok_and(|ip| s.cluster_ips.contains(&ip) || s.external_ips.contains(&ip))
-        })
-    };
-    let service = snapshot.services().find(|s| holds(s) && faces_clients(s))?;
-    Some(describe(snapshot, service.clone(), Implementation::Other, "the Ingress' status address"))
-}
-
-/// The only gateway of the cluster, over all classes.
-fn only_gateway(snapshot: &Snapshot) -> Option<Gateway> {
-    let [only] = <[Gateway; 1]>::try_from(all(snapshot)).ok()?;
-    Some(Gateway { found_by: "the only gateway of the cluster", ..only })
+fn by_status_address(snapshot: &Snapshot, ingress: &Ingress) -> Option<Arc<Gateway>> {
+    let in_its_own_way = |address: &String| address.parse::<IpAddr>().map_or_else(|_| address.clone(), |ip| ip.to_string());
+    let at = ingress.addresses.iter().flat_map(|a| snapshot.services_at(a).iter().chain(snapshot.services_at(&in_its_own_way(a))));
+    let service = at.filter(|s| faces_clients(s)).min_by_key(|s| s.meta.key())?;
+    Some(Arc::new(describe(snapshot, service.clone(), Implementation::Other, "the Ingress' status address")))
 }
 
 /// The gateways of all classes, each once.
-pub fn all(snapshot: &Snapshot) -> Vec<Gateway> {
-    let keys = services(snapshot);
-    let services = keys.iter().filter_map(|key| snapshot.service(key).known().cloned());
-    services.map(|s| describe(snapshot, s, Implementation::Other, "the class of another Ingress")).collect()
+pub fn all(snapshot: &Snapshot) -> Vec<Arc<Gateway>> {
+    landmarks::gateways(snapshot)
 }
 
 /// The pods that seem to run a class' controller.
-pub fn controller_pods<'s>(snapshot: &'s Snapshot, class: &IngressClass) -> Vec<&'s Arc<Pod>> {
-    let implementation = Implementation::named_in(&class.controller);
-    let word = |text: &str| names(implementation, class, text);
-    let runs_it = |p: &&Arc<Pod>| {
-        !p.has_ended() && p.containers.iter().any(|c| word(image_name(&c.image)) || c.args.iter().any(|a| a.contains(&class.controller)))
-    };
-    snapshot.pods().filter(runs_it).collect()
+pub fn controller_pods<'s>(snapshot: &'s Snapshot, class: &IngressClass) -> &'s [Arc<Pod>] {
+    snapshot.pods_of_controller(&class.meta.name)
 }
 
 /// A pod whose image is that of known gateway software, of whatever class.
 pub fn any_gateway_pod(snapshot: &Snapshot) -> Option<&Arc<Pod>> {
-    let is_gateway = |p: &Pod| p.containers.iter().any(|c| Implementation::named_in(image_name(&c.image)) != Implementation::Other);
-    snapshot.pods().find(|p| !p.has_ended() && is_gateway(p))
+    snapshot.gateway_pods().first()
+}
+
+/// The namespaces whose Services and pods decide which gateway a class has, beside Services that are named after its software.
+pub(super) fn decisive_namespaces(snapshot: &Snapshot, class: &IngressClass) -> BTreeSet<Text> {
+    let pods = controller_pods(snapshot, class);
+    let published = pods.iter().filter_map(|p| Some(published(p)?.namespace));
+    pods.iter().map(|p| p.meta.namespace.clone()).chain(published).collect()
 }
 
 /// The gateway that a class' controller runs: what its pods say they publish, else the Service in front of them.
-fn of_class(snapshot: &Snapshot, class: &IngressClass) -> Option<Gateway> {
+pub(super) fn of_class(snapshot: &Snapshot, class: &IngressClass) -> Option<Gateway> {
     let implementation = Implementation::named_in(&class.controller);
-    let word = |text: &str| names(implementation, class, text);
+    let software = Software::of(class);
     let pods = controller_pods(snapshot, class);
     if let Some(service) = pods.iter().find_map(|p| published_service(snapshot, p)) {
         return Some(describe(snapshot, service, implementation, "what its pods publish"));
     }
-    let selects = |s: &Service, p: &Pod| {
-        s.meta.namespace == p.meta.namespace && s.selector.as_ref().is_some_and(|sel| !sel.is_empty() && is_subset(sel, &p.meta.labels))
-    };
-    let in_front = snapshot.services().filter(|s| faces_clients(s) && pods.iter().any(|p| selects(s, p)));
+    let in_front = pods.iter().flat_map(|p| snapshot.services_selecting(p)).filter(|s| faces_clients(s));
     if let Some(service) = in_front.max_by_key(|s| (exposure(s), std::cmp::Reverse(s.meta.key()))) {
         return Some(describe(snapshot, service.clone(), implementation, "the Service in front of the controller's pods"));
     }
     // Without pods the names are all that is left: a gateway whose pods are gone still has its Service.
-    let named = |s: &Service| word(&s.meta.name) || s.selector.iter().flatten().any(|(_, v)| word(v));
-    let by_name = snapshot.services().filter(|s| faces_clients(s) && named(s));
+    let by_name = snapshot.services().filter(|s| faces_clients(s) && software.names(s));
     let service = by_name.max_by_key(|s| (exposure(s), std::cmp::Reverse(s.meta.key())))?;
     Some(describe(snapshot, service.clone(), implementation, "the name of its Service"))
 }
 
-/// Whether a name contains a word of the controller's software, or the first label of its domain where the software is not known.
-fn names(implementation: Implementation, class: &IngressClass, text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    if implementation != Implementation::Other {
-        return implementation.words().iter().any(|w| text.contains(w));
-    }
-    let first = class.controller.split(['.', '/']).next().unwrap_or_default();
-    first.len() > 2 && text.contains(&first.to_ascii_lowercase())
-}
-
-/// The last part of an image's path without its tag: `traefik` of `registry/library/traefik:3`.
-fn image_name(image: &str) -> &str {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    last.split([':', '@']).next().unwrap_or(last)
-}
-
 /// The Service that a controller is told to publish: Traefik's `publishedservice=ns/name`, ingress-nginx' and HAProxy's `publish-service=ns/name`.
 fn published_service(snapshot: &Snapshot, pod: &Pod) -> Option<Arc<Service>> {
+    snapshot.service(&published(pod)?).known().cloned()
+}
+
+fn published(pod: &Pod) -> Option<Key> {
     let arguments = pod.containers.iter().flat_map(|c| &c.args);
     let value = arguments
         .filter_map(|a| a.split_once('='))
@@ -236,7 +187,7 @@ fn published_service(snapshot: &Snapshot, pod: &Pod) -> Option<Arc<Service>> {
         })
         .map(|(_, value)| value.replace("$(POD_NAMESPACE)", &pod.meta.namespace))?;
     let (namespace, name) = value.split_once('/')?;
-    snapshot.service(&Key::new(namespace, name)).known().cloned()
+    Some(Key::new(namespace, name))
 }
 
 fn faces_clients(service: &Service) -> bool {
@@ -267,27 +218,46 @@ fn port_use(port: &ServicePort) -> Option<bool> {
 
 fn describe(snapshot: &Snapshot, service: Arc<Service>, implementation: Implementation, found_by: &'static str) -> Gateway {
     let key = service.meta.key();
-    let pods = match &service.selector {
-        Some(selector) if !selector.is_empty() => {
-            snapshot.pods_labelled(&service.meta.namespace, selector).known().cloned().unwrap_or_default()
-        }
-        _ => Vec::new(),
+    let selected = match &service.selector {
+        Some(selector) if !selector.is_empty() => snapshot.pods_labelled(&service.meta.namespace, selector),
+        _ => Fact::Absent,
     };
-    let pods: Vec<Arc<Pod>> = pods.into_iter().filter(|p| !p.has_ended()).collect();
+    let seen = matches!(selected, Fact::Known(_) | Fact::Absent);
+    let pods: Vec<Arc<Pod>> = selected.known().into_iter().flatten().filter(|p| !p.has_ended()).cloned().collect();
+    let may_run = !seen || pods.iter().any(|p| p.runs());
     let implementation = match implementation {
         Implementation::Other => {
-            let images = pods.iter().flat_map(|p| &p.containers).map(|c| Implementation::named_in(image_name(&c.image)));
-            images.into_iter().find(|i| *i != Implementation::Other).unwrap_or_default()
+            let containers = || pods.iter().flat_map(|p| &p.containers);
+            let images = containers().map(|c| Implementation::named_in(image_name(&c.image)));
+            // An image that holds many programs is told which one to run.
+            let programs = containers().filter_map(|c| c.args.first()).map(|a| Implementation::named_in(image_name(a)));
+            images.chain(programs).find(|i| *i != Implementation::Other).unwrap_or_default()
         }
         known => known,
     };
     let (entrances, entrances_unknown) = match snapshot.slices_of(&key) {
-        Fact::Known(slices) => (entrances(&slices, &service), None),
+        Fact::Known(slices) => (entrances_of(&slices, &service, may_run), None),
         other => {
             (Vec::new(), Some(format!("the gateway's EndpointSlices could not be looked up: {}", other.why_unknown().unwrap_or("absent"))))
         }
     };
     Gateway { implementation, service, pods, entrances, entrances_unknown, found_by }
+}
+
+/// Its ready addresses. What its slices say may be behind, as after an API server was away: where they list none that is ready and its
+/// pods run, the Service itself is asked, as clients do.
+fn entrances_of(slices: &[Arc<EndpointSlice>], service: &Service, may_run: bool) -> Vec<Entrance> {
+    let lists_ready = slices.iter().flat_map(|s| &s.endpoints).any(|e| e.ready.unwrap_or(true));
+    if !lists_ready && may_run { own_entrances(service) } else { entrances(slices, service) }
+}
+
+fn own_entrances(service: &Service) -> Vec<Entrance> {
+    let ports = service.ports.iter().filter_map(|p| Some((p, port_use(p)?)));
+    let at = |(port, tls): (&ServicePort, bool)| {
+        let address = SocketAddr::new(*service.cluster_ips.first()?, port.port);
+        Some(Entrance { tls, address, pod: None, port: port.name.clone().unwrap_or_default() })
+    };
+    ports.filter_map(at).collect()
 }
 
 /// Ready addresses of the gateway's Service for its client ports.
@@ -299,9 +269,9 @@ fn entrances(slices: &[Arc<EndpointSlice>], service: &Service) -> Vec<Entrance> 
             let same_name = |name: &Option<String>| name.clone().unwrap_or_default() == port.name.clone().unwrap_or_default();
             let Some(number) = slice.ports.iter().find(|p| same_name(&p.name)).and_then(|p| p.port) else { continue };
             for endpoint in slice.endpoints.iter().filter(|e| e.ready.unwrap_or(true)) {
-                let Some(ip) = endpoint.addresses.first().and_then(|a| a.parse::<IpAddr>().ok()) else { continue };
-                let pod = endpoint.pod.as_ref().map(|p| ObjectRef::new(crate::snapshot::objects::Kind::Pod, &slice.meta.namespace, p));
-                entrances.push(Entrance { tls, address: SocketAddr::new(ip, number), pod });
+                let Some(ip) = endpoint.ip else { continue };
+                let pod = endpoint.pod.as_ref().map(|p| ObjectRef::new(Kind::Pod, &slice.meta.namespace, p));
+                entrances.push(Entrance { tls, address: SocketAddr::new(ip, number), pod, port: port.name.clone().unwrap_or_default() });
             }
         }
     }

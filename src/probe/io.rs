@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::head::HeadReader;
 use super::{Outcome, Signature};
 
 /// Bytes remembered of what came first.
@@ -57,6 +58,10 @@ pub struct Trace {
     pub closed: bool,
     /// Whether the peer reset the connection.
     pub reset: bool,
+    /// The TLS alert that the peer ended the connection with, where the stream is encrypted.
+    pub alert: Option<rustls::AlertDescription>,
+    /// The head of an HTTP/1 response.
+    pub head: HeadReader,
 }
 
 impl Trace {
@@ -93,17 +98,22 @@ pub fn read_trace(trace: &Mutex<Trace>) -> Trace {
 }
 
 fn note<T>(trace: &Mutex<Trace>, result: &Poll<io::Result<T>>) {
-    if let Poll::Ready(Err(error)) = result
-        && matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted)
-    {
-        trace.lock().unwrap_or_else(PoisonError::into_inner).reset = true;
+    let Poll::Ready(Err(error)) = result else { return };
+    let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+    trace.reset |= matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted);
+    if let Some(rustls::Error::AlertReceived(alert)) = error.get_ref().and_then(|e| e.downcast_ref()) {
+        trace.alert = Some(*alert);
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let result = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        let result = match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+            // Many servers end TLS without saying so. Whether a body is cut by that, its own framing says.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            result => result,
+        };
         note(&self.trace, &result);
         if let Poll::Ready(Ok(())) = &result {
             let new = &buffer.filled()[before..];
@@ -111,6 +121,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
             trace.closed |= new.is_empty();
             let room = FIRST_BYTES.saturating_sub(trace.first_bytes.len());
             trace.first_bytes.extend(new.iter().take(room));
+            trace.head.take(new);
         }
         result
     }

@@ -18,7 +18,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::io::{Tap, Trace, broken, printable, read_trace};
-use super::{Certificate, Outcome, Signature, TlsFacts};
+use super::{CERTIFICATE_WANTED, Certificate, Outcome, Signature, TlsFacts};
 
 /// A connection after its handshake, and what the handshake showed.
 pub type Established = (TlsStream<Tap<TcpStream>>, TlsFacts);
@@ -53,12 +53,12 @@ pub async fn establish(stream: TcpStream, to: SocketAddr, server_name: Option<&s
             let facts = recorder.facts(stream.get_ref().1);
             Ok((stream, facts))
         }
-        Err(error) => Err(failure(&error, &read_trace(&trace))),
+        Err(error) => Err(failure(&error, &read_trace(&trace), recorder.client_certificate_requested.load(Ordering::Relaxed))),
     }
 }
 
 /// What a failed handshake says: an alert, plain text, or an end without a word.
-fn failure(error: &std::io::Error, trace: &Trace) -> Outcome {
+fn failure(error: &std::io::Error, trace: &Trace, certificate_requested: bool) -> Outcome {
     // RFC 8446 §5.1: a TLS record begins with its content type, 20 to 24, and major version 3.
     let is_tls = matches!(trace.first_bytes.as_slice(), [20..=24, 3, ..] | [20..=24]);
     if !trace.first_bytes.is_empty() && !is_tls {
@@ -71,12 +71,16 @@ fn failure(error: &std::io::Error, trace: &Trace) -> Outcome {
             first_bytes: trace.first_bytes.clone(),
         };
     }
+    let wanted = if certificate_requested { CERTIFICATE_WANTED } else { "" };
     match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::AlertReceived(alert)) => broken(Signature::TlsAlert, format!("TLS alert {} ({alert:?})", u8::from(*alert))),
+        Some(rustls::Error::AlertReceived(alert)) => {
+            broken(Signature::TlsAlert, format!("TLS alert {} ({alert:?}){wanted}", u8::from(*alert)))
+        }
         Some(other) => broken(Signature::TlsAlert, format!("TLS handshake failed: {other}")),
         None => {
             let ending = if trace.reset { Signature::RstEarly } else { Signature::EofEarly };
-            broken(ending, format!("{} during the TLS handshake", if trace.reset { "connection reset" } else { "connection closed" }))
+            let how = if trace.reset { "connection reset" } else { "connection closed" };
+            broken(ending, format!("{how} during the TLS handshake{wanted}"))
         }
     }
 }
@@ -147,7 +151,7 @@ impl ServerCertVerifier for Recorder {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, leaf, signed, &self.provider.signature_verification_algorithms)
+        lenient(rustls::crypto::verify_tls12_signature(message, leaf, signed, &self.provider.signature_verification_algorithms))
     }
 
     fn verify_tls13_signature(
@@ -156,11 +160,21 @@ impl ServerCertVerifier for Recorder {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, leaf, signed, &self.provider.signature_verification_algorithms)
+        lenient(rustls::crypto::verify_tls13_signature(message, leaf, signed, &self.provider.signature_verification_algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Certificates of version 1 and the like are more than the library reads, and gateways take them.
+fn lenient(verified: Result<HandshakeSignatureValid, rustls::Error>) -> Result<HandshakeSignatureValid, rustls::Error> {
+    match verified {
+        Err(rustls::Error::InvalidCertificate(why)) if why != rustls::CertificateError::BadSignature => {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+        other => other,
     }
 }
 

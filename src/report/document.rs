@@ -1,7 +1,10 @@
 //! The Diagnosis document, with or without a cluster.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::api::{Diagnosis, DiagnosisSpec, DiagnosisStatus};
 use crate::diagnose::document_name;
@@ -25,21 +28,48 @@ pub fn of(target: &ObjectRef, spec: DiagnosisSpec, status: DiagnosisStatus) -> D
 
 /// The documents as JSON.
 pub fn json(documents: &[&Diagnosis], shape: Shape) -> String {
-    let mut text = serde_json::to_string_pretty(&value(documents, shape)).unwrap_or_default();
+    let mut text = match (documents, shape) {
+        ([one], Shape::AsMany) => serde_json::to_string_pretty(&sorted(one)),
+        (many, _) => serde_json::to_string_pretty(&List::of(many)),
+    }
+    .unwrap_or_default();
     text.push('\n');
     text
 }
 
 /// The documents as YAML.
 pub fn yaml(documents: &[&Diagnosis], shape: Shape) -> String {
-    serde_yaml::to_string(&value(documents, shape)).unwrap_or_default()
+    match (documents, shape) {
+        ([one], Shape::AsMany) => serde_yaml::to_string(&sorted(one)),
+        (many, _) => serde_yaml::to_string(&List::of(many)),
+    }
+    .unwrap_or_default()
 }
 
-fn value(documents: &[&Diagnosis], shape: Shape) -> Value {
-    match (documents, shape) {
-        ([one], Shape::AsMany) => serde_json::to_value(one).unwrap_or_default(),
-        (many, _) => json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": many}),
+/// A document with its keys in order.
+fn sorted(document: &Diagnosis) -> Value {
+    serde_json::to_value(document).unwrap_or_default()
+}
+
+/// A list as kubectl has it. Its documents are put in order one by one: there may be thousands.
+#[derive(Serialize)]
+struct List<'a> {
+    #[serde(rename = "apiVersion")]
+    api_version: &'static str,
+    #[serde(serialize_with = "one_by_one")]
+    items: &'a [&'a Diagnosis],
+    kind: &'static str,
+    metadata: BTreeMap<String, String>,
+}
+
+impl<'a> List<'a> {
+    fn of(items: &'a [&'a Diagnosis]) -> Self {
+        List { api_version: "v1", items, kind: "List", metadata: BTreeMap::new() }
     }
+}
+
+fn one_by_one<S: Serializer>(documents: &&[&Diagnosis], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(documents.iter().map(|document| sorted(document)))
 }
 
 #[cfg(test)]

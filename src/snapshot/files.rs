@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core, discovery::v1 as discovery, networking::v1 as networking};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::Diagnosis;
 use crate::snapshot::kubernetes::convert::Convert;
+use crate::snapshot::kubernetes::wire;
 use crate::snapshot::objects::{Kind, Object};
 use crate::snapshot::{Coverage, Snapshot};
 
@@ -216,19 +216,21 @@ pub fn from_value(document: Value) -> Result<Option<Object>, serde_json::Error> 
     }
     let head = Head::deserialize(&document)?;
     match (head.api_version.as_str(), head.kind.as_str()) {
-        ("networking.k8s.io/v1", "Ingress") => of::<networking::Ingress>(document),
-        ("networking.k8s.io/v1", "IngressClass") => of::<networking::IngressClass>(document),
-        ("networking.k8s.io/v1", "NetworkPolicy") => of::<networking::NetworkPolicy>(document),
-        ("v1", "Service") => of::<core::Service>(document),
-        ("v1", "Pod") => of::<core::Pod>(document),
-        ("v1", "Node") => of::<core::Node>(document),
-        ("v1", "Namespace") => of::<core::Namespace>(document),
-        ("discovery.k8s.io/v1", "EndpointSlice") => of::<discovery::EndpointSlice>(document),
-        ("apps/v1", "Deployment") => of::<apps::Deployment>(document),
-        ("apps/v1", "ReplicaSet") => of::<apps::ReplicaSet>(document),
-        ("apps/v1", "StatefulSet") => of::<apps::StatefulSet>(document),
-        ("apps/v1", "DaemonSet") => of::<apps::DaemonSet>(document),
-        ("batch/v1", "Job") => of::<batch::Job>(document),
+        ("networking.k8s.io/v1", "Ingress") => of::<wire::Ingress>(document),
+        ("networking.k8s.io/v1", "IngressClass") => of::<wire::IngressClass>(document),
+        ("networking.k8s.io/v1", "NetworkPolicy") => of::<wire::NetworkPolicy>(document),
+        ("v1", "Service") => of::<wire::Service>(document),
+        ("v1", "Pod") => of::<wire::Pod>(document),
+        ("v1", "Node") => of::<wire::Node>(document),
+        ("v1", "Namespace") => of::<wire::Namespace>(document),
+        ("discovery.k8s.io/v1", "EndpointSlice") => of::<wire::EndpointSlice>(document),
+        ("apps/v1", "Deployment") => of::<wire::Deployment>(document),
+        ("apps/v1", "ReplicaSet") => of::<wire::ReplicaSet>(document),
+        ("apps/v1", "StatefulSet") => of::<wire::StatefulSet>(document),
+        ("apps/v1", "DaemonSet") => of::<wire::DaemonSet>(document),
+        ("batch/v1", "Job") => of::<wire::Job>(document),
+        ("autoscaling/v2", "HorizontalPodAutoscaler") => of::<wire::HorizontalPodAutoscaler>(document),
+        ("v1", "Event") if document.get("type").and_then(Value::as_str) == Some("Warning") => of::<wire::Event>(document),
         _ => Ok(None),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Snapshot;
-use super::objects::{Key, Kind, Labels, ObjectRef, is_subset};
+use super::objects::{Autoscaler, Key, Kind, Labels, ObjectRef, Workload};
 
 impl Snapshot {
     /// The Services whose paths an object is on, as the snapshot stands. Ask before and after a change: both count.
@@ -13,17 +13,28 @@ impl Snapshot {
             Kind::Service => BTreeSet::from([key.clone()]),
             Kind::EndpointSlice => {
                 let service = self.slices.get(key).and_then(|s| s.service.as_ref());
-                service.map(|name| Key::new(&key.namespace, name)).into_iter().collect()
+                service.map(|name| Key { namespace: key.namespace.clone(), name: name.clone() }).into_iter().collect()
             }
-            Kind::Pod => self.pods.get(key).map(|p| self.services_selecting(&key.namespace, &p.meta.labels)).unwrap_or_default(),
+            Kind::Pod => self.pods.get(key).map(|p| self.selecting(&key.namespace, &p.meta.labels)).unwrap_or_default(),
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
-                let workload = self.workloads.get(reference);
-                workload.map(|w| self.services_selecting(&key.namespace, &w.template_labels)).unwrap_or_default()
+                let workload = self.workloads.get(&reference.kind).and_then(|of_kind| of_kind.get(key));
+                workload.map(|w| self.selecting(&key.namespace, &w.template_labels)).unwrap_or_default()
             }
             Kind::NetworkPolicy => self.services_in(&key.namespace).map(|s| s.meta.key()).collect(),
             Kind::Node => {
-                let on_node = self.pods.values().filter(|p| p.node.as_deref() == Some(&*key.name));
-                on_node.flat_map(|p| self.services_selecting(&p.meta.namespace, &p.meta.labels)).collect()
+                let on_node = self.pods.iter().filter(|p| p.node.as_deref() == Some(&*key.name));
+                on_node.flat_map(|p| self.selecting(&p.meta.namespace, &p.meta.labels)).collect()
+            }
+            Kind::HorizontalPodAutoscaler => {
+                let scales = |w: &Workload, a: &Autoscaler| w.kind.to_string() == a.target_kind && w.meta.name == a.target_name;
+                let autoscaler = self.autoscalers.get(key);
+                let workload = autoscaler.and_then(|a| self.workloads_in(&key.namespace).find(|w| scales(w, a)));
+                workload.map(|w| self.selecting(&key.namespace, &w.template_labels)).unwrap_or_default()
+            }
+            Kind::Event => {
+                let about = self.events.get(key).and_then(|e| Some((e.about_kind.parse::<Kind>().ok()?, e.about_name.clone())));
+                let about = about.filter(|(kind, _)| *kind == Kind::Pod || *kind == Kind::Service || kind.is_workload());
+                about.map(|(kind, name)| self.services_touched_by(&ObjectRef::new(kind, &key.namespace, &name))).unwrap_or_default()
             }
             Kind::Ingress | Kind::IngressClass | Kind::Namespace => BTreeSet::new(),
         }
@@ -32,7 +43,7 @@ impl Snapshot {
     /// The Ingresses that an object touches other than through a Service.
     pub fn ingresses_touched_by(&self, reference: &ObjectRef) -> BTreeSet<ObjectRef> {
         let target = |key: Key| ObjectRef { kind: Kind::Ingress, key };
-        let all = self.ingresses.values();
+        let all = self.ingresses.iter();
         match reference.kind {
             Kind::Ingress => {
                 // Ingresses that share a host may claim the same path.
@@ -49,14 +60,16 @@ impl Snapshot {
         }
     }
 
-    /// The targets whose paths lead to a Service: the Ingresses that name it, and itself.
+    /// The targets whose paths lead to a Service: the Ingresses that name it, itself, and the same of those that stand for it.
     pub fn targets_of(&self, service: &Key) -> BTreeSet<ObjectRef> {
-        let ingresses = self.ingresses_of_service(service).map(|i| ObjectRef { kind: Kind::Ingress, key: i.meta.key() });
-        ingresses.chain([ObjectRef { kind: Kind::Service, key: service.clone() }]).collect()
+        let aliases = self.by.service_alias.get(service).iter().map(|s| s.meta.key());
+        let services: Vec<Key> = aliases.chain([service.clone()]).collect();
+        let ingresses =
+            services.iter().flat_map(|s| self.ingresses_of_service(s)).map(|i| ObjectRef { kind: Kind::Ingress, key: i.meta.key() });
+        ingresses.chain(services.iter().map(|s| ObjectRef { kind: Kind::Service, key: s.clone() })).collect()
     }
 
-    fn services_selecting(&self, namespace: &str, labels: &Labels) -> BTreeSet<Key> {
-        let selects = |s: &&std::sync::Arc<super::objects::Service>| s.selector.as_ref().is_some_and(|sel| is_subset(sel, labels));
-        self.services_in(namespace).filter(selects).map(|s| s.meta.key()).collect()
+    fn selecting(&self, namespace: &str, labels: &Labels) -> BTreeSet<Key> {
+        self.by.selector.selecting(namespace, labels).map(|s| s.meta.key()).collect()
     }
 }

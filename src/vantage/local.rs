@@ -14,7 +14,7 @@ use crate::probe::{Observation, Outcome, Probe, Question, Signature, dns, http, 
 
 /// Probes under way at once, in all and to one address.
 const IN_FLIGHT: usize = 256;
-const IN_FLIGHT_PER_ADDRESS: usize = 4;
+const IN_FLIGHT_PER_ADDRESS: usize = 16;
 
 /// This process as a vantage.
 #[derive(Debug)]

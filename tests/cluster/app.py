@@ -1,22 +1,44 @@
 #!/usr/bin/env python3
 """The application of the end-to-end tests: answers, or fails in one chosen way.
 
-Environment: PORT, BIND, MODE (http, silent, close, reset, banner, tls, eat), STATUS, BODY. /missing is always 404 in mode http.
+Environment: PORT, BIND, MODE (http, silent, close, reset, banner, raw, tls, h2, eat, full), STATUS, BODY. /missing is always 404 in mode
+http. An IPv6 address in BIND takes IPv6 alone. In mode full the queue of connections is full, and nobody takes one from it.
+LOCATION is where a 30x leads, HOSTS the only hosts that are answered (others get REFUSAL). RAW is what mode raw sends, with PAD letters for
+each @. In mode tls the certificate is out of time with CERT=expired and read from /pki with CERT=given, CLIENT=required asks for one of clients, SNI=required for a name.
 """
 import os, socket, ssl, struct, subprocess, sys, threading
 
 env = os.environ.get
 PORT, BIND, MODE = int(env("PORT", "8080")), env("BIND", "0.0.0.0"), env("MODE", "http")
 STATUS, BODY = env("STATUS", "200"), env("BODY", "hello from " + socket.gethostname())
+LOCATION, HOSTS, RAW = env("LOCATION", "/elsewhere"), env("HOSTS"), env("RAW", "").replace("@", "x" * int(env("PAD", "0")))
 
 
 def respond(peer):
     head = peer.recv(4096)
     path = head.split(b" ")[1].decode() if head.count(b" ") > 1 else "/"
     status = "404" if path.startswith("/missing") else STATUS
-    extra = "location: /elsewhere\r\n" if status.startswith("30") else ""
     body = BODY + "\n"
+    hosts = [line[5:].strip() for line in head.decode("latin-1").lower().split("\r\n") if line.startswith("host:")]
+    if HOSTS and hosts and hosts[0] not in HOSTS.split(","):
+        status, body = env("REFUSAL", "400"), "Invalid Host header\n"
+    extra = f"location: {LOCATION}\r\n" if status.startswith("30") else ""
     peer.sendall(f"HTTP/1.1 {status} X\r\n{extra}content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode())
+
+
+def respond_h2(peer):
+    """HTTP/2 with prior knowledge, as far as one GET needs it (RFC 9113); GOAWAY for everybody else."""
+    frame = lambda kind, flags, stream, payload=b"": struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+    reader = peer.makefile("rb")
+    preface = reader.read(24)
+    peer.sendall(frame(4, 0, 0))
+    if not preface.startswith(b"PRI * HTTP/2.0"):
+        peer.sendall(frame(7, 0, 0, struct.pack(">II", 0, 1)))
+        peer.shutdown(socket.SHUT_WR)
+    while head := reader.read(9):
+        reader.read(int.from_bytes(head[:3], "big"))
+        if preface.startswith(b"PRI") and head[3] == 1:
+            peer.sendall(frame(4, 1, 0) + frame(1, 5, 1, b"\x88"))
 
 
 def serve(peer):
@@ -26,6 +48,11 @@ def serve(peer):
         elif MODE == "tls":
             respond_tls(peer)
             return
+        elif MODE == "h2":
+            respond_h2(peer)
+        elif MODE == "raw":
+            peer.recv(4096)
+            peer.sendall(RAW.encode("latin-1"))
         elif MODE == "silent":
             peer.recv(4096)
             threading.Event().wait()
@@ -51,18 +78,32 @@ def respond_tls(peer):
 if MODE == "tls":
     subprocess.run("openssl req -x509 -newkey rsa:2048 -nodes -keyout /tmp/k -out /tmp/c -days 9 -subj /CN=web "
                    "-addext subjectAltName=DNS:web", shell=True, check=True, capture_output=True)
+    if env("CERT") == "expired":
+        subprocess.run("openssl x509 -in /tmp/c -x509toreq -signkey /tmp/k -out /tmp/r && "
+                       "openssl x509 -req -in /tmp/r -signkey /tmp/k -days -1 -out /tmp/c", shell=True, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain("/tmp/c", "/tmp/k")
+    context.load_cert_chain(*(("/pki/tls.crt", "/pki/tls.key") if env("CERT") == "given" else ("/tmp/c", "/tmp/k")))
+    if env("CLIENT") == "required":
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations("/tmp/c")
+    if env("SNI") == "required":
+        context.sni_callback = lambda _, name, __: None if name else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 if MODE == "eat":
     hoard = bytearray()
     while True:
         hoard += b"x" * (1 << 20)
 
-listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+listener = socket.socket(socket.AF_INET6 if ":" in BIND else socket.AF_INET, socket.SOCK_STREAM)
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+if ":" in BIND:
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 listener.bind((BIND, PORT))
-listener.listen(64)
+listener.listen(0 if MODE == "full" else 1024)
 print(f"{MODE} on {BIND}:{PORT}", file=sys.stderr, flush=True)
+if MODE == "full":
+    # A queue of length 0 holds one connection.
+    first = socket.create_connection(("127.0.0.1", PORT))
+    threading.Event().wait()
 while True:
     peer, _ = listener.accept()
     threading.Thread(target=serve, args=(peer,), daemon=True).start()

@@ -53,7 +53,9 @@ impl Cluster {
             _ => ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind)),
         };
         match kind {
-            "Namespace" | "ClusterRoleBinding" | "IngressClass" => Api::all_with(self.client.clone(), &resource),
+            "Namespace" | "ClusterRoleBinding" | "IngressClass" | "ValidatingWebhookConfiguration" => {
+                Api::all_with(self.client.clone(), &resource)
+            }
             _ => Api::namespaced_with(self.client.clone(), namespace, &resource),
         }
     }
@@ -83,12 +85,22 @@ impl Cluster {
         Err(last)
     }
 
-    /// Address of the pod with a label, once it has one.
+    /// Whether there is a pod with a label.
+    pub async fn has_pod(&self, namespace: &str, labels: &str) -> bool {
+        let api = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(self.client.clone(), namespace);
+        api.list(&kube::api::ListParams::default().labels(labels)).await.is_ok_and(|pods| !pods.items.is_empty())
+    }
+
+    /// Address of the pod with a label, once it has one: of one that is ready where there are several, since the others' processes
+    /// may not have begun.
     pub async fn pod_address(&self, namespace: &str, labels: &str) -> Option<(String, String)> {
         let api = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(self.client.clone(), namespace);
         for _ in 0..150 {
             let pods = api.list(&kube::api::ListParams::default().labels(labels)).await.ok()?;
-            let live = pods.items.into_iter().find(|p| p.metadata.deletion_timestamp.is_none());
+            let live = pods.items.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none());
+            let live = live.max_by_key(|p| {
+                p.status.as_ref().is_some_and(|s| s.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True"))
+            });
             if let Some(ip) = live.as_ref().and_then(|p| p.status.as_ref()?.pod_ip.clone()) {
                 // The bridge of a node has the first address of its pods' network: the kubelet's probes come from there.
                 let node_side = ip.rsplit_once('.').map(|(net, _)| format!("{net}.1")).unwrap_or_default();
@@ -101,10 +113,21 @@ impl Cluster {
 
     /// Runs a command line with the rig's variables; its output is shown where it fails.
     pub fn shell(&self, line: &str, variables: &[(&str, &str)]) {
+        self.run(line, variables);
+    }
+
+    /// What a command line prints.
+    pub fn output(&self, line: &str) -> String {
+        self.run(line, &[])
+    }
+
+    fn run(&self, line: &str, variables: &[(&str, &str)]) -> String {
         let mut command = Command::new("bash");
-        command.args(["-ec", line]).env("RIG", &self.rig).env("KUBECTL", self.rig.join("kubectl"));
+        let script = format!(". $RIG/env\n{line}");
+        command.args(["-ec", &script]).env("RIG", &self.rig).env("KUBECTL", self.rig.join("kubectl"));
         let output = command.envs(variables.iter().copied()).output().expect("bash runs");
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// The built binary, asked for a target; its exit status and standard output.

@@ -1,14 +1,16 @@
 //! A fault: a working route, what breaks it, what mends it, and what Culprit is to say in between.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use culprit::api::{AnsweredBy, Confidence, DiagnosisStatus, Verdict};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::client::Client;
 use super::cluster::Cluster;
+use super::table::Row;
 
 /// How long a cluster may take to become what was applied, pods started included.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -21,6 +23,12 @@ type Changes = BTreeMap<String, Value>;
 pub struct Fault {
     #[serde(skip)]
     pub name: String,
+    /// Further gateways that it is made behind: files of tests/cluster/gateways.
+    #[serde(default)]
+    gateways: Vec<String>,
+    /// Whether it is made behind the cluster's own gateway; it is where nothing is said.
+    #[serde(default)]
+    behind_traefik: Option<bool>,
     /// Objects beside the working route's.
     #[serde(default)]
     add_always: Vec<Value>,
@@ -56,39 +64,49 @@ struct Expect {
     /// Failing where nothing is given.
     #[serde(default)]
     verdict: Vec<Verdict>,
-}
-
-/// What came of a fault.
-pub struct Row {
-    name: String,
-    named: String,
-    confidence: Option<Confidence>,
-    right: bool,
-    to_status: Option<Duration>,
-    to_healthy: Option<Duration>,
-    wrong: Vec<String>,
+    /// A part of the message.
+    #[serde(default)]
+    message: Option<String>,
 }
 
 impl Fault {
     pub fn all() -> Vec<Fault> {
-        read("faults")
+        read("faults").into_iter().flat_map(|fault| fault.behind_each_gateway()).collect()
+    }
+
+    /// Itself, and once more behind each further gateway.
+    fn behind_each_gateway(self) -> Vec<Fault> {
+        let behind = |gateway: &String| {
+            let mut fault = Fault { name: format!("{}@{gateway}", self.name), ..self.clone() };
+            fault.add_always.extend(gateway_by_hand(gateway));
+            let class = serde_json::json!({"spec": {"ingressClassName": "${NAMESPACE}"}});
+            merge(fault.setup.entry("Ingress/web".into()).or_insert(Value::Null), &class);
+            fault
+        };
+        let others: Vec<Fault> = self.gateways.iter().map(behind).collect();
+        let own = (self.behind_traefik != Some(false)).then_some(self);
+        own.into_iter().chain(others).collect()
+    }
+
+    /// Those that the whole cluster feels.
+    pub fn alone() -> Vec<Fault> {
+        read("alone")
     }
 
     pub fn healthy() -> Vec<Fault> {
         read("healthy")
     }
 
+    /// The working route alone, in a namespace of its own. Returns the namespace.
+    pub async fn place(cluster: &Cluster, name: &str) -> String {
+        let place = Place::new(cluster, name).await;
+        place.apply(&Fault { name: name.into(), ..Fault::default() }.world(&Changes::new())).await;
+        place.namespace
+    }
+
     /// Makes it, waits for its name, mends it, waits for health.
     pub async fn run(&self, cluster: &Cluster) -> Row {
-        let mut row = Row {
-            name: self.name.clone(),
-            named: String::new(),
-            confidence: None,
-            right: false,
-            to_status: None,
-            to_healthy: None,
-            wrong: Vec::new(),
-        };
+        let mut row = Row { name: self.name.clone(), ..Row::default() };
         let place = Place::new(cluster, &self.name).await;
         if let Err(why) = self.prepare(&place).await {
             row.wrong.push(why);
@@ -109,6 +127,7 @@ impl Fault {
     }
 
     async fn make_and_mend(&self, place: &Place<'_>, row: &mut Row) {
+        let client = place.client().await;
         let begun = Instant::now();
         let broken = merged(&self.setup, &self.fault);
         place.apply(&self.world(&broken)).await;
@@ -120,6 +139,7 @@ impl Fault {
         let status = match place.wait(PATIENCE, named).await {
             Ok(status) => {
                 row.to_status = Some(begun.elapsed());
+                row.from_failure = client.and_then(|c| c.failing_since()).map(|since| since.max(begun).elapsed());
                 row.right = true;
                 status
             }
@@ -148,7 +168,13 @@ impl Fault {
         if let Some(confidence) = self.expect.confidence
             && row.confidence != Some(confidence)
         {
-            row.wrong.push(format!("confidence is {:?}, not {confidence}", row.confidence));
+            let proof = status.findings.first().and_then(|f| f.proof.as_ref());
+            row.wrong.push(format!("confidence is {:?}, not {confidence}: {} ({proof:?})", row.confidence, show(Some(status))));
+        }
+        if let Some(part) = &self.expect.message
+            && !status.message.as_ref().is_some_and(|m| m.contains(part))
+        {
+            row.wrong.push(format!("the message is {:?}, without {part:?}", status.message));
         }
         let first = status.findings.first();
         if first.is_some_and(|f| f.proof.is_none() || f.fix.is_none() || f.evidence.is_empty()) {
@@ -188,7 +214,7 @@ impl Fault {
 
     /// The working route with changes.
     fn world(&self, changes: &Changes) -> Vec<Value> {
-        let base: Vec<Value> = parse(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/base.yaml"));
+        let base: Vec<Value> = parse(&rig().join("base.yaml"));
         let mut objects: Vec<Value> = base.into_iter().chain(self.add_always.clone()).collect();
         for (name, change) in changes {
             let found = objects.iter_mut().find(|o| format!("{}/{}", text(&o["kind"]), text(&o["metadata"]["name"])) == *name);
@@ -196,6 +222,30 @@ impl Fault {
         }
         objects
     }
+}
+
+/// One file of tests/cluster/gateways.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GatewayByHand {
+    controller: String,
+    command: Vec<String>,
+    config: String,
+}
+
+/// The objects of a gateway that is configured by hand.
+fn gateway_by_hand(name: &str) -> Vec<Value> {
+    let folder = rig().join("gateways");
+    let gateway: GatewayByHand = parse(&folder.join(format!("{name}.yaml")));
+    let template: Vec<Value> = parse(&folder.join("template.yaml"));
+    let filled = template.iter().map(|o| fill(o, &[("${CONTROLLER}", &gateway.controller), ("${CONFIG}", &gateway.config)]));
+    let commanded = |mut object: Value| {
+        if let Some(command) = object.pointer_mut("/spec/template/spec/containers/0/command") {
+            *command = gateway.command.clone().into();
+        }
+        object
+    };
+    filled.map(commanded).collect()
 }
 
 /// A namespace that a fault is made in.
@@ -207,7 +257,7 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     async fn new(cluster: &'a Cluster, name: &str) -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let namespace = format!("e-{}-{}", &name[..name.len().min(40)], since.as_millis() % 1_000_000);
+        let namespace = format!("e-{}-{}", name.replace('@', "-").chars().take(40).collect::<String>(), since.as_millis() % 1_000_000);
         cluster.namespace(&namespace).await;
         Place { cluster, namespace }
     }
@@ -234,7 +284,12 @@ impl<'a> Place<'a> {
         if lines.is_empty() {
             return;
         }
-        let (ip, node_side) = self.cluster.pod_address(&self.namespace, "app=web").await.expect("the pod has an address");
+        // A pod that waits for a node has no address, and only what names the address needs one.
+        let wants_address = lines.iter().any(|l| l.contains("POD_IP") || l.contains("NODE_SIDE"));
+        let (ip, node_side) = match wants_address {
+            true => self.cluster.pod_address(&self.namespace, "app=web").await.expect("the pod has an address"),
+            false => Default::default(),
+        };
         let folder = std::env::temp_dir().join(&self.namespace);
         std::fs::create_dir_all(&folder).expect("a folder for files");
         let folder = folder.display().to_string();
@@ -243,13 +298,27 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// A client of the route; none where its gateway has no address.
+    async fn client(&self) -> Option<Client> {
+        let (namespace, labels) = match self.cluster.has_pod(&self.namespace, "app=gateway").await {
+            true => (self.namespace.as_str(), "app=gateway"),
+            false => ("traefik", "app=traefik"),
+        };
+        let (ip, _) = self.cluster.pod_address(namespace, labels).await?;
+        Some(Client::begin(format!("{ip}:8000").parse().ok()?, format!("{}.test", self.namespace)))
+    }
+
     async fn wait(&self, limit: Duration, holds: impl Fn(&DiagnosisStatus) -> bool) -> Result<DiagnosisStatus, Option<DiagnosisStatus>> {
         self.cluster.status(&self.namespace, "ingress-web", limit, holds).await
     }
 }
 
+fn rig() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster")
+}
+
 fn read(folder: &str) -> Vec<Fault> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster").join(folder);
+    let folder = rig().join(folder);
     let mut faults: Vec<Fault> = std::fs::read_dir(&folder)
         .expect("the folder can be read")
         .map(|entry| {
@@ -311,26 +380,4 @@ fn show(status: Option<&DiagnosisStatus>) -> String {
             format!("{} [{}] {}", s.verdict, found.join(", "), s.message.as_deref().unwrap_or_default())
         },
     )
-}
-
-/// Prints the table of all faults, the times, and how often each confidence was right. Returns what went wrong.
-#[expect(clippy::print_stdout, reason = "the table is what a reader of the test's output looks for")]
-pub fn print(mut rows: Vec<Row>) -> Vec<String> {
-    rows.sort_by(|a, b| a.name.cmp(&b.name));
-    let seconds = |d: Option<Duration>| d.map_or_else(|| "-".into(), |d| format!("{:.1}s", d.as_secs_f64()));
-    println!("{:<36} {:<36} {:<10} {:>9} {:>9}", "FAULT", "NAMED", "CONFIDENCE", "TO NAME", "TO HEAL");
-    for row in &rows {
-        let confidence = row.confidence.map(|c| c.to_string()).unwrap_or_default();
-        println!("{:<36} {:<36} {:<10} {:>9} {:>9}", row.name, row.named, confidence, seconds(row.to_status), seconds(row.to_healthy));
-    }
-    let mut times: Vec<Duration> = rows.iter().filter_map(|r| r.to_status).collect();
-    times.sort();
-    if let (Some(median), Some(last)) = (times.get(times.len() / 2), times.last()) {
-        println!("\nfault made → named, pods' own changes included: p50 {:.1}s, slowest {:.1}s", median.as_secs_f64(), last.as_secs_f64());
-    }
-    for confidence in [Confidence::Proven, Confidence::Likely, Confidence::Possible] {
-        let of: Vec<&Row> = rows.iter().filter(|r| r.confidence == Some(confidence)).collect();
-        println!("{confidence}: {} of {} right", of.iter().filter(|r| r.right).count(), of.len());
-    }
-    rows.iter().flat_map(|r| r.wrong.iter().map(|w| format!("{}: {w}", r.name))).collect()
 }

@@ -100,7 +100,7 @@ pub async fn job(cluster: &Cluster) {
         &format!(
             "$KUBECTL -n culprit-system delete job culprit-once --ignore-not-found >/dev/null
              sed 's/args: \\[diagnose, --all-namespaces\\]/args: [diagnose, --all-namespaces, --write-status]/' {job} | $KUBECTL apply -f - >/dev/null
-             for i in $(seq 120); do
+             for i in $(seq 240); do
                code=$($KUBECTL -n culprit-system get pods -l app.kubernetes.io/component=once -o 'jsonpath={{.items[0].status.containerStatuses[0].state.terminated.exitCode}}' 2>/dev/null)
                [ -n \"$code\" ] && break; sleep 0.5
              done

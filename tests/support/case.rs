@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use culprit::api::{Confidence, DiagnosisSpec, ProbeSettings, Verdict};
-use culprit::diagnose::{Examination, Settings, Step};
-use culprit::snapshot::objects::{Kind, ObjectRef};
+use culprit::diagnose::{Conclusion, Examination, Settings, Step};
+use culprit::snapshot::objects::{Kind, Object, ObjectRef};
 use culprit::snapshot::{Coverage, Snapshot, files};
 use culprit::vantage::Vantage;
 use serde::Deserialize;
@@ -47,6 +47,9 @@ pub struct Fixture {
     /// Kinds that nobody looked for, as manifests leave out what runs.
     #[serde(default)]
     pub not_loaded: Vec<String>,
+    /// What was once said wrongly: verdict and first cause. Entries of `tests/ledger/` have it.
+    #[serde(default)]
+    pub said: Option<String>,
     /// What Culprit is to say.
     pub expect: Expectation,
 }
@@ -98,23 +101,24 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/causes")
 }
 
-/// Every fixture as `(folder, name, fixture)`, in order. The worlds are no fixtures.
+/// Every fixture as `(folder, name, fixture)`, in order, those of the ledger among them. The worlds are no fixtures.
 pub fn all() -> Vec<(String, String, Fixture)> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder()).expect("tests/causes can be read") {
-        let directory = entry.expect("a folder entry").path();
-        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !directory.is_dir() || name == "worlds" {
-            continue;
-        }
-        for file in std::fs::read_dir(&directory).expect("a fixture folder can be read") {
-            let file = file.expect("a folder entry").path();
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folders = entries(&folder()).into_iter().filter(|d| d.is_dir() && name(d) != "worlds");
+    for directory in folders.chain([folder().with_file_name("ledger")]) {
+        for file in entries(&directory).into_iter().filter(|f| f.extension().is_some_and(|e| e == "yaml")) {
             let case = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            found.push((name.clone(), case, read(&file)));
+            found.push((name(&directory), case, read(&file)));
         }
     }
     found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
     found
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    entries.map(|entry| entry.expect("a folder entry").path()).collect()
 }
 
 fn read<T: serde::de::DeserializeOwned>(file: &Path) -> T {
@@ -126,29 +130,74 @@ fn read<T: serde::de::DeserializeOwned>(file: &Path) -> T {
 pub struct Result {
     pub status: culprit::api::DiagnosisStatus,
     pub unknown: Vec<(String, String)>,
+    pub hidden: Vec<(String, Confidence)>,
+    pub conclusion: Conclusion,
+}
+
+/// A fixture's objects and network, as they are examined.
+#[derive(Clone)]
+pub struct Scene {
+    pub objects: Vec<Object>,
+    pub coverage: Vec<(Kind, Coverage)>,
+    pub network: Network,
 }
 
 impl Fixture {
     /// Runs the whole engine on it.
     pub fn run(&self) -> Result {
-        let world: World = read(&folder().join("worlds").join(format!("{}.yaml", self.world)));
-        let snapshot = self.snapshot(world.objects);
-        let network = self.network(world.network);
-        let target = reference(&self.target);
+        self.run_on(&self.scene())
+    }
+
+    /// Runs the whole engine on another scene than its own.
+    pub fn run_on(&self, scene: &Scene) -> Result {
+        let mut snapshot = Snapshot::default();
+        for (kind, coverage) in &scene.coverage {
+            snapshot.cover(*kind, coverage.clone());
+        }
+        snapshot.extend(scene.objects.iter().cloned());
         let spec = DiagnosisSpec { probe: self.probe.clone(), ..DiagnosisSpec::default() };
         let mut settings = Settings::parse(&spec).expect("the fixture's probe settings are valid");
         settings.online = !self.offline;
-        let mut examination = Examination::begin(&snapshot, target, settings);
+        let mut examination = Examination::begin(&snapshot, reference(&self.target), settings);
         while let Step::Ask(probes) = examination.next(&snapshot) {
-            let answers = probes.iter().map(|p| futures::executor::block_on(network.ask(p))).collect();
+            let answers = probes.iter().map(|p| futures::executor::block_on(scene.network.ask(p))).collect();
             examination.record(answers);
         }
         let conclusion = examination.conclude(&snapshot);
-        let unknown = conclusion.unknown.clone();
-        Result { status: conclusion.into_status(jiff::Timestamp::UNIX_EPOCH, Some(1)), unknown }
+        Result {
+            unknown: conclusion.unknown.clone(),
+            hidden: conclusion.hidden.clone(),
+            status: conclusion.clone().into_status(jiff::Timestamp::UNIX_EPOCH, Some(1)),
+            conclusion,
+        }
     }
 
-    fn snapshot(&self, mut objects: Vec<Value>) -> Snapshot {
+    /// The world that it begins from, without its changes.
+    pub fn world(&self) -> Scene {
+        Fixture {
+            change: BTreeMap::new(),
+            add: Vec::new(),
+            unread: BTreeMap::new(),
+            not_loaded: Vec::new(),
+            network: Value::Null,
+            ..self.clone()
+        }
+        .scene()
+    }
+
+    /// Its objects and network.
+    pub fn scene(&self) -> Scene {
+        let world: World = read(&folder().join("worlds").join(format!("{}.yaml", self.world)));
+        let mut coverage: BTreeMap<Kind, Coverage> = Kind::iter().map(|kind| (kind, Coverage::Complete)).collect();
+        let kind = |name: &String| name.parse::<Kind>().expect("a kind");
+        coverage.extend(self.unread.iter().map(|(name, why)| (kind(name), Coverage::Failed(why.clone()))));
+        coverage.extend(self.not_loaded.iter().map(|name| (kind(name), Coverage::NotLoaded)));
+        let mut objects = self.objects(world.objects);
+        objects.retain(|o| coverage[&o.reference().kind] == Coverage::Complete);
+        Scene { objects, coverage: coverage.into_iter().collect(), network: self.network(world.network) }
+    }
+
+    fn objects(&self, mut objects: Vec<Value>) -> Vec<Object> {
         let mut unused: BTreeSet<&String> = self.change.keys().collect();
         objects.retain_mut(|object| {
             let name = name_of(object);
@@ -158,30 +207,12 @@ impl Fixture {
             !patch.is_null()
         });
         assert!(unused.is_empty(), "the fixture changes what the world does not have: {unused:?}");
-        let mut snapshot = Snapshot::default();
-        for kind in Kind::iter() {
-            snapshot.cover(kind, Coverage::Complete);
-        }
-        for object in objects.into_iter().chain(self.add.clone()) {
+        let parse = |object: Value| {
             let name = name_of(&object);
             let parsed = files::from_value(object).unwrap_or_else(|e| panic!("{name}: {e}"));
-            snapshot.apply(parsed.unwrap_or_else(|| panic!("{name}: not a kind that a snapshot holds")));
-        }
-        for (kind, why) in &self.unread {
-            let kind: Kind = kind.parse().expect("unread names a kind");
-            for reference in snapshot.references(kind) {
-                snapshot.remove(&reference);
-            }
-            snapshot.cover(kind, Coverage::Failed(why.clone()));
-        }
-        for kind in &self.not_loaded {
-            let kind: Kind = kind.parse().expect("not_loaded names a kind");
-            for reference in snapshot.references(kind) {
-                snapshot.remove(&reference);
-            }
-            snapshot.cover(kind, Coverage::NotLoaded);
-        }
-        snapshot
+            parsed.unwrap_or_else(|| panic!("{name}: not a kind that a snapshot holds"))
+        };
+        objects.into_iter().chain(self.add.clone()).map(parse).collect()
     }
 
     fn network(&self, mut world: Value) -> Network {

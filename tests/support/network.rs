@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use culprit::probe::{Certificate, DnsFailure, Observation, Outcome, Probe, Question, Request, Response, Signature, TlsFacts};
+use culprit::probe::{
+    CERTIFICATE_WANTED, Certificate, DnsFailure, HeadFault, Observation, Outcome, Probe, Question, Request, Response, Signature, TlsFacts,
+    head,
+};
 use culprit::vantage::Vantage;
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -57,6 +60,8 @@ pub enum Socket {
     Http2(Page),
     /// A gateway: the routes of a fixture get `answers` by turns, every other host its own 404.
     Gateway(GatewayPage),
+    /// Its queue is full for every second connection, by attempt; the first is taken.
+    Overflows(Page),
     /// This vantage cannot ask there.
     Unavailable,
 }
@@ -73,6 +78,21 @@ pub struct Page {
     /// Other statuses by path.
     #[serde(default)]
     pub paths: BTreeMap<String, u16>,
+    /// Other answers to requests that have a header (by its lower-case name), for a Host, and at a path; the first that fits counts.
+    #[serde(default)]
+    pub with: BTreeMap<String, Page>,
+    #[serde(default)]
+    pub hosts: BTreeMap<String, Page>,
+    #[serde(default)]
+    pub at: BTreeMap<String, Page>,
+    /// The head as it comes, where its bytes matter, or only its length.
+    #[serde(default)]
+    pub head: String,
+    #[serde(default)]
+    pub head_length: usize,
+    /// How the body ends too early: `short` or `chunks`.
+    #[serde(default)]
+    pub cut: Option<String>,
 }
 
 /// An answer over TLS.
@@ -86,6 +106,56 @@ pub struct SecurePage {
     /// What a plain request gets: `400` (Go's text), `alert` or `reset`.
     #[serde(default)]
     pub plain: Option<String>,
+    #[serde(default)]
+    pub body: String,
+    /// Other answers by Host.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, Page>,
+    /// Certificates of single server names, before `certificate`.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, ScriptedCertificate>,
+    /// Whether the server aborts the handshake for a name that `certificates` does not list, and without one.
+    #[serde(default)]
+    pub known_names_only: bool,
+    /// The status for requests without a server name, where it is another.
+    #[serde(default)]
+    pub nameless: Option<u16>,
+    /// Asks for a client certificate and without one: `optional` (answers), `alert`, `closes`.
+    #[serde(default)]
+    pub client_certificate: Option<String>,
+    /// Whether only HTTP/2 is spoken.
+    #[serde(default)]
+    pub http2: bool,
+}
+
+impl SecurePage {
+    /// What a handshake for a server name shows.
+    fn facts(&self, server_name: Option<&str>) -> Result<TlsFacts, Outcome> {
+        let named = server_name.and_then(|name| self.certificates.get(name));
+        if self.known_names_only && named.is_none() {
+            return Err(broken_because(Signature::TlsAlert, "TLS alert 112 (UnrecognisedName)"));
+        }
+        let facts = tls(named.unwrap_or(&self.certificate));
+        Ok(TlsFacts { client_certificate_requested: self.client_certificate.is_some(), ..facts })
+    }
+
+    fn request(&self, request: &Request) -> Outcome {
+        let facts = match self.facts(request.server_name.as_deref()) {
+            Ok(facts) => facts,
+            Err(outcome) => return outcome,
+        };
+        match self.client_certificate.as_deref() {
+            Some("alert") => return broken_because(Signature::TlsAlert, &format!("TLS alert 116{CERTIFICATE_WANTED}")),
+            Some("closes") => return broken_because(Signature::EofEarly, &format!("connection closed{CERTIFICATE_WANTED}")),
+            _ => {}
+        }
+        if self.http2 && request.scheme != culprit::probe::Scheme::H2 {
+            return broken(Signature::H1ToH2);
+        }
+        let status = if request.server_name.is_none() { self.nameless.unwrap_or(self.page.status) } else { self.page.status };
+        let page = Page { status, body: self.body.clone(), hosts: self.hosts.clone(), ..Page::default() };
+        respond(&page, request, Some(facts))
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -101,6 +171,13 @@ pub struct ScriptedCertificate {
     pub common_name: Option<String>,
     #[serde(default)]
     pub names: Vec<String>,
+    #[serde(default)]
+    pub self_signed: bool,
+    /// Validity; fixtures are asked at 1970-01-01T00:00:00Z.
+    #[serde(default)]
+    pub not_before: Option<jiff::Timestamp>,
+    #[serde(default)]
+    pub not_after: Option<jiff::Timestamp>,
 }
 
 /// A gateway's answers.
@@ -118,13 +195,21 @@ pub struct GatewayPage {
     /// Answers of single paths (beginning with /) or hosts, before `answers`.
     #[serde(default)]
     pub only: BTreeMap<String, GatewayAnswer>,
+    /// What a host that nobody has gets, where it is not a 404.
+    #[serde(default)]
+    pub strangers: Option<Page>,
+    /// Server names whose handshake ends with this alert, before any certificate.
+    #[serde(default)]
+    pub alerts: BTreeMap<String, String>,
 }
 
 /// One answer of a gateway.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum GatewayAnswer {
-    Page(Page),
+    Page(Box<Page>),
+    /// The page, for those who wait three seconds for it.
+    Slow(Box<Page>),
     Silent,
     Refused,
     Resets,
@@ -137,7 +222,8 @@ impl Vantage for Network {
 
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
         let outcome = self.outcome(probe);
-        let took = Duration::from_millis(1);
+        let slow = matches!(&probe.question, Question::Request(r) if self.is_slow(r, probe));
+        let took = Duration::from_millis(if slow { 3000 } else { 1 });
         let observation = Observation { probe: probe.clone(), vantage: self.name().into(), at: jiff::Timestamp::UNIX_EPOCH, took, outcome };
         Box::pin(async move { observation })
     }
@@ -148,12 +234,13 @@ impl Network {
         match &probe.question {
             Question::Resolve { name, .. } => self.resolve(name),
             Question::Connect { to } => match self.socket(*to) {
+                Ok(Socket::Overflows(_)) if probe.attempt % 2 == 1 => broken(Signature::ConnTimeout),
                 Ok(Socket::Unavailable) => Outcome::NotSent("not available here".into()),
                 Ok(_) => Outcome::Connected,
                 Err(signature) => broken(signature),
             },
             Question::Handshake { to, server_name, .. } => self.handshake(*to, server_name.as_deref()),
-            Question::Request(request) => self.request(request, probe.attempt),
+            Question::Request(request) => self.request(request, probe),
         }
     }
 
@@ -173,6 +260,11 @@ impl Network {
                 other => panic!("the fixture has an unknown DNS failure {other}"),
             },
         }
+    }
+
+    fn is_slow(&self, request: &Request, probe: &Probe) -> bool {
+        let Some(Socket::Gateway(page)) = self.sockets.get(&request.to) else { return false };
+        matches!(page.answers.get(usize::from(probe.attempt) % page.answers.len().max(1)), Some(GatewayAnswer::Slow(_)))
     }
 
     fn socket(&self, to: SocketAddr) -> Result<&Socket, Signature> {
@@ -197,10 +289,11 @@ impl Network {
         match self.socket(to) {
             Err(signature) => broken(signature),
             Ok(Socket::Unavailable) => Outcome::NotSent("not available here".into()),
-            Ok(Socket::Https(page)) => Outcome::TlsEstablished(Box::new(tls(&page.certificate))),
-            Ok(Socket::Gateway(page)) if page.certificate.is_some() => match page.facts(server_name) {
-                Some(facts) => Outcome::TlsEstablished(Box::new(facts)),
-                None => broken(Signature::TlsAlert),
+            Ok(Socket::Https(page)) => page.facts(server_name).map_or_else(|e| e, |facts| Outcome::TlsEstablished(Box::new(facts))),
+            Ok(Socket::Gateway(page)) if page.certificate.is_some() => match (page.alert(server_name), page.facts(server_name)) {
+                (Some(alert), _) => alert,
+                (None, Some(facts)) => Outcome::TlsEstablished(Box::new(facts)),
+                (None, None) => broken(Signature::TlsAlert),
             },
             Ok(Socket::Silent) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
@@ -209,7 +302,7 @@ impl Network {
         }
     }
 
-    fn request(&self, request: &Request, attempt: u8) -> Outcome {
+    fn request(&self, request: &Request, probe: &Probe) -> Outcome {
         let tls_asked = request.scheme.is_tls();
         let http2 = matches!(request.scheme, culprit::probe::Scheme::H2c | culprit::probe::Scheme::H2);
         match self.socket(request.to) {
@@ -225,13 +318,11 @@ impl Network {
                 first_bytes: text.as_bytes().to_vec(),
             },
             Ok(Socket::Http(_)) if http2 => broken(Signature::H2ToH1),
-            Ok(Socket::Http(page)) => respond(page, request, None),
+            Ok(Socket::Overflows(_)) if probe.attempt % 2 == 1 => broken(Signature::ConnTimeout),
+            Ok(Socket::Http(page) | Socket::Overflows(page)) => respond(page, request, None),
             Ok(Socket::Http2(page)) if http2 => respond(page, request, None),
             Ok(Socket::Http2(_)) => broken(Signature::H1ToH2),
-            Ok(Socket::Https(page)) if tls_asked => {
-                let plain = Page { status: page.page.status, ..Page::default() };
-                respond(&plain, request, Some(tls(&page.certificate)))
-            }
+            Ok(Socket::Https(page)) if tls_asked => page.request(request),
             Ok(Socket::Https(page)) => match page.plain.as_deref() {
                 Some("alert") => broken(Signature::PlainToTls),
                 Some("reset") => broken(Signature::RstEarly),
@@ -240,21 +331,25 @@ impl Network {
                     respond(&Page { status: 400, body, ..Page::default() }, request, None)
                 }
             },
-            Ok(Socket::Gateway(page)) => self.gateway(page, request, attempt),
+            Ok(Socket::Gateway(page)) => self.gateway(page, request, probe),
             Ok(Socket::Refused | Socket::Dropped | Socket::Rejected) => unreachable!("socket() answers for these"),
         }
     }
 
-    fn gateway(&self, page: &GatewayPage, request: &Request, attempt: u8) -> Outcome {
+    fn gateway(&self, page: &GatewayPage, request: &Request, probe: &Probe) -> Outcome {
         let facts = page.facts(request.server_name.as_deref());
+        if let Some(alert) = page.alert(request.server_name.as_deref()).filter(|_| request.scheme.is_tls()) {
+            return alert;
+        }
         if request.host.ends_with(".invalid") {
-            let body = "404 page not found\n".to_owned();
-            return respond(&Page { status: 404, body, ..Page::default() }, request, facts);
+            let own = || Page { status: 404, body: "404 page not found\n".to_owned(), ..Page::default() };
+            return respond(&page.strangers.clone().unwrap_or_else(own), request, facts);
         }
         let single = page.only.get(&request.path).or_else(|| page.only.get(&request.host));
-        let answer = single.or_else(|| page.answers.get(usize::from(attempt) % page.answers.len().max(1)));
+        let answer = single.or_else(|| page.answers.get(usize::from(probe.attempt) % page.answers.len().max(1)));
         match answer.expect("the fixture's gateway has answers") {
-            GatewayAnswer::Page(page) => respond(page, request, facts),
+            GatewayAnswer::Slow(_) if probe.timeout < Duration::from_secs(3) => broken(Signature::ReadTimeout),
+            GatewayAnswer::Page(page) | GatewayAnswer::Slow(page) => respond(page, request, facts),
             GatewayAnswer::Silent => broken(Signature::ReadTimeout),
             GatewayAnswer::Refused => broken(Signature::Refused),
             GatewayAnswer::Resets => broken(Signature::RstEarly),
@@ -263,6 +358,12 @@ impl Network {
 }
 
 impl GatewayPage {
+    /// How a handshake for a server name ends, where it is broken off.
+    fn alert(&self, server_name: Option<&str>) -> Option<Outcome> {
+        let detail = self.alerts.get(server_name?)?.clone();
+        Some(Outcome::Broken { signature: Signature::TlsAlert, detail, first_bytes: Vec::new() })
+    }
+
     /// What a handshake for a server name shows, where this entrance speaks TLS.
     fn facts(&self, server_name: Option<&str>) -> Option<TlsFacts> {
         let default = self.certificate.as_ref()?;
@@ -274,20 +375,42 @@ fn broken(signature: Signature) -> Outcome {
     Outcome::Broken { signature, detail: String::new(), first_bytes: Vec::new() }
 }
 
+fn broken_because(signature: Signature, detail: &str) -> Outcome {
+    Outcome::Broken { signature, detail: detail.into(), first_bytes: Vec::new() }
+}
+
 fn tls(certificate: &ScriptedCertificate) -> TlsFacts {
     TlsFacts {
         version: "TLSv1.3".into(),
         certificate: Some(Certificate {
             common_name: certificate.common_name.clone(),
             names: certificate.names.clone(),
+            self_signed: certificate.self_signed,
             issuer: "CN=test".into(),
-            ..Certificate::default()
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
         }),
         ..TlsFacts::default()
     }
 }
 
 fn respond(page: &Page, request: &Request, tls: Option<TlsFacts>) -> Outcome {
+    let has = |name: &String| request.headers.iter().any(|(n, _)| n == name);
+    let by_header = page.with.iter().find(|(name, _)| has(name)).map(|(_, page)| page);
+    let other = by_header.or_else(|| page.hosts.get(&request.host)).or_else(|| page.at.get(&request.path));
+    if let Some(other) = other {
+        return respond(other, request, tls);
+    }
+    let mut head = head::HeadReader::default();
+    head.take(page.head.as_bytes());
+    let mut head = head.head().unwrap_or_default();
+    // What no reader takes at all.
+    let hopeless = [HeadFault::StatusLine, HeadFault::Nul, HeadFault::CarriageReturn, HeadFault::BadLength, HeadFault::Lengths];
+    if let Some(fault) = head.faults.iter().find(|e| hopeless.contains(&e.fault)) {
+        let detail = format!("malformed response head: {fault}");
+        return Outcome::Broken { signature: Signature::HdrBad, detail, first_bytes: page.head.as_bytes().to_vec() };
+    }
+    head.length = head.length.max(page.head_length);
     let bare = request.path.split('?').next().unwrap_or_default();
     let status = page.paths.get(bare).copied().unwrap_or(page.status);
     let body_hash = page.body.bytes().fold(7_u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
@@ -298,7 +421,9 @@ fn respond(page: &Page, request: &Request, tls: Option<TlsFacts>) -> Outcome {
         body_start: page.body.clone(),
         body_hash,
         body_length: page.body.len(),
-        body_cut: false,
+        body_cut: page.cut.is_some(),
+        chunks_malformed: page.cut.as_deref() == Some("chunks"),
+        head,
         tls,
     }))
 }

@@ -1,7 +1,7 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
-use crate::probe::Signature;
 use crate::probe::Scheme;
+use crate::probe::Signature;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -51,13 +51,21 @@ fn check(case: &Case<'_>) -> Judgement {
     if restarting {
         return Ok(None);
     }
-    let message = format!("The pods of Service {} accept requests and hang up without an answer: {} ({}).", case.service_name(), first.seen.outcome_text(), case.share(views.len()));
+    let message = format!(
+        "The pods of Service {} accept requests and hang up without an answer: {} ({}).",
+        case.service_name(),
+        first.seen.outcome_text(),
+        case.share(views.len())
+    );
     let mut finding = CAUSE.finding(Confidence::Proven, message).saw(first.seen).proof(case.failing_line(), first.seen.to_string());
     for other in others {
         finding = finding.saw(other);
     }
     if let Some(pod) = first.endpoint.pod.known() {
-        finding = finding.object(&pod.reference(), "").command(format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name));
+        finding =
+            finding.object(&pod.reference(), "").command(format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name));
     }
-    Ok(finding.fix("Read the application's log of that second: allowed hosts, address filters, or another protocol that it waits for.").into())
+    Ok(finding
+        .fix("Read the application's log of that second: allowed hosts, address filters, or another protocol that it waits for.")
+        .into())
 }

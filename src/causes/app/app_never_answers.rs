@@ -1,7 +1,8 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
 use crate::probe::Signature;
-use crate::probe::{Probe, Question, Scheme};
+
+use super::silence;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -27,7 +28,7 @@ The pod itself, asked directly, stays silent on the route's path and on another 
 Look at what it waits for: a thread dump, a dependency, a lock. A liveness probe would have restarted it.
 
 ## Looks like
-`backend-tls-on-gateway-plain-pod` is silent only in TLS; a slow application answers some paths, or later; a paused process accepts by its kernel alone.
+`backend-tls-on-gateway-plain-pod` is silent only in TLS; a slow application answers some paths, or later; a paused process accepts by its kernel alone (`accept-without-service`).
 
 ## Limits
 Whether the process or only its kernel accepts is not seen from outside; the finding is Likely for that.
@@ -36,24 +37,16 @@ Whether the process or only its kernel accepts is not seen from outside; the fin
 };
 
 fn check(case: &Case<'_>) -> Judgement {
-    if case.path.backend.scheme != Scheme::Http {
-        return Ok(None);
-    }
-    let views = case.walked_with(&[Signature::ReadTimeout])?;
-    let Some(first) = views.first() else { return Ok(None) };
-    let Some(to) = first.endpoint.socket() else { return Ok(None) };
-    let mut elsewhere = case.request_to(to, Scheme::Http);
-    if let Question::Request(request) = &mut elsewhere.question {
-        request.path = "/culprit-probe".into();
-    }
-    let shake = Probe { timeout: case.timeout, ..Probe::new(Question::Handshake { to, server_name: case.path.route.asked_host(), alpn: Vec::new() }) };
-    let others = case.ask_all(vec![elsewhere, shake])?;
-    if others.iter().any(|o| o.signature() != Some(Signature::ReadTimeout)) {
-        return Ok(None);
-    }
-    let message = format!("The pods of Service {} accept requests on port {} and never answer ({}).", case.service_name(), to.port(), case.share(views.len()));
+    let Some(silence) = silence::of(case)? else { return Ok(None) };
+    let first = silence.first;
+    let message = format!(
+        "The pods of Service {} accept requests on port {} and never answer ({}).",
+        case.service_name(),
+        silence.to.port(),
+        case.share(silence.silent)
+    );
     let mut finding = CAUSE.finding(Confidence::Likely, message).saw(first.seen).proof(case.failing_line(), first.seen.to_string());
-    for other in others {
+    for other in silence.others {
         finding = finding.saw(other);
     }
     if let Some(pod) = first.endpoint.pod.known() {

@@ -36,22 +36,23 @@ Protocols in which the client speaks first stay silent or hang up; those look li
 
 fn check(case: &Case<'_>) -> Judgement {
     let views = case.walked_with(&[Signature::HdrBad])?;
-    let other = |v: &&crate::causes::EndpointView<'_>| {
-        matches!(&v.seen.outcome, crate::probe::Outcome::Broken { first_bytes, .. } if !first_bytes.is_empty() && !first_bytes.starts_with(b"HTTP/"))
-    };
+    let other = |v: &&crate::causes::EndpointView<'_>| matches!(&v.seen.outcome, crate::probe::Outcome::Broken { first_bytes, .. } if !first_bytes.is_empty() && !first_bytes.starts_with(b"HTTP/"));
     let found: Vec<_> = views.iter().filter(other).collect();
     let Some(first) = found.first() else { return Ok(None) };
     let crate::probe::Outcome::Broken { first_bytes, .. } = &first.seen.outcome else { return Ok(None) };
     let protocol = protocol_of(first_bytes);
     let port = first.endpoint.port.unwrap_or_default();
-    let message = format!("Port {port} of the pods of Service {} speaks {protocol}, not HTTP ({}).", case.service_name(), case.share(found.len()));
+    let message =
+        format!("Port {port} of the pods of Service {} speaks {protocol}, not HTTP ({}).", case.service_name(), case.share(found.len()));
     let mut finding = CAUSE
         .finding(Confidence::Proven, message)
         .saw(first.seen)
         .proof(case.failing_line(), first.seen.to_string())
         .fix("Point the Service's targetPort at the port that serves HTTP.");
     if let Some(service) = case.service_ref() {
-        finding = finding.object(&service, "spec.ports[].targetPort").command(format!("kubectl -n {} edit service {}", service.key.namespace, service.key.name));
+        finding = finding
+            .object(&service, "spec.ports[].targetPort")
+            .command(format!("kubectl -n {} edit service {}", service.key.namespace, service.key.name));
     }
     Ok(finding.into())
 }

@@ -46,7 +46,8 @@ fn check(case: &Case<'_>) -> Judgement {
     let message = format!("The application behind Service {} itself answers {status} ({}).", case.service_name(), case.share(found.len()));
     let mut finding = CAUSE.finding(confidence, message).saw(first.seen).proof(through, first.seen.to_string());
     if let Some(pod) = first.endpoint.pod.known() {
-        finding = finding.object(&pod.reference(), "").command(format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name));
+        finding =
+            finding.object(&pod.reference(), "").command(format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name));
     }
     Ok(finding.fix("Mend the application: its log has the error.").into())
 }

@@ -36,16 +36,28 @@ What is behind the inner proxy is not followed.
 
 fn check(case: &Case<'_>) -> Judgement {
     let views = case.walked_with(&[Signature::Relayed])?;
-    let page = |v: &crate::causes::EndpointView<'_>| v.seen.response().filter(|r| matches!(r.status, 502..=504)).and_then(crate::evidence::pages::error_page_of);
+    let page = |v: &crate::causes::EndpointView<'_>| {
+        v.seen.response().filter(|r| matches!(r.status, 502..=504)).and_then(crate::evidence::pages::error_page_of)
+    };
     let found: Vec<_> = views.iter().filter(|v| page(v).is_some()).collect();
     let Some(first) = found.first() else { return Ok(None) };
     let Some(proxy) = page(first) else { return Ok(None) };
     let status = first.seen.response().map(|r| r.status).unwrap_or_default();
-    let message = format!("{proxy} inside the pods of Service {} answers {status}: it cannot reach what is behind it ({}).", case.service_name(), case.share(found.len()));
+    let message = format!(
+        "{proxy} inside the pods of Service {} answers {status}: it cannot reach what is behind it ({}).",
+        case.service_name(),
+        case.share(found.len())
+    );
     let evidence = format!("the {status} carries {proxy}'s own error page");
-    let mut finding = CAUSE.finding(Confidence::Proven, message).saw(first.seen).states(&evidence).proof(case.failing_line(), format!("{}, with {proxy}'s own error page", first.seen));
+    let mut finding = CAUSE
+        .finding(Confidence::Proven, message)
+        .saw(first.seen)
+        .states(&evidence)
+        .proof(case.failing_line(), format!("{}, with {proxy}'s own error page", first.seen));
     if let Some(pod) = first.endpoint.pod.known() {
-        finding = finding.object(&pod.reference(), "").command(format!("kubectl -n {} logs {} --all-containers --since=5m", pod.meta.namespace, pod.meta.name));
+        finding = finding
+            .object(&pod.reference(), "")
+            .command(format!("kubectl -n {} logs {} --all-containers --since=5m", pod.meta.namespace, pod.meta.name));
     }
     Ok(finding.fix("Look at the inner proxy's log for the address that it cannot reach, and mend that.").into())
 }

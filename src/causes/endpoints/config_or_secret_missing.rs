@@ -1,7 +1,7 @@
+use super::pods;
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
 use crate::probe::Signature;
-use super::pods;
 use crate::snapshot::objects::ContainerState;
 
 /// See `docs`.
@@ -12,7 +12,7 @@ pub static CAUSE: Cause = Cause {
     severity: Severity::Error,
     when: When::NotWorking,
     signatures: &[Signature::NoEndpoint],
-    explains: &["eps-all-not-ready"],
+    explains: &["eps-all-not-ready", "rollout-stuck-new-rs-bad"],
     since: "0.1.0",
     docs: r"
 ## What it means
@@ -37,9 +37,10 @@ Secrets are never read; the name comes from the kubelet's message.
 };
 
 fn check(case: &Case<'_>) -> Judgement {
-    let found = pods::with_container(&pods::not_up(case)?, |c| {
-        matches!(&c.state, ContainerState::Waiting { reason, .. } if reason == "CreateContainerConfigError")
-    });
+    let found = pods::with_container(
+        &pods::not_up(case)?,
+        |c| matches!(&c.state, ContainerState::Waiting { reason, .. } if reason == "CreateContainerConfigError"),
+    );
     let Some((pod, container)) = found.first() else { return Ok(None) };
     let ContainerState::Waiting { message, .. } = &container.state else { return Ok(None) };
     let alike: Vec<_> = found.iter().map(|(pod, _)| *pod).collect();

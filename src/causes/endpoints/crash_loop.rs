@@ -1,7 +1,7 @@
+use super::pods;
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
 use crate::probe::Signature;
-use super::pods;
 use crate::snapshot::objects::{Container, ContainerState, Termination};
 
 /// See `docs`.
@@ -12,7 +12,7 @@ pub static CAUSE: Cause = Cause {
     severity: Severity::Error,
     when: When::NotWorking,
     signatures: &[Signature::Refused, Signature::NoEndpoint],
-    explains: &["eps-all-not-ready"],
+    explains: &["eps-all-not-ready", "rollout-stuck-new-rs-bad"],
     since: "0.1.0",
     docs: r"
 ## What it means
@@ -28,7 +28,7 @@ A container of the Service's pods waits with CrashLoopBackOff, or has ended, or 
 Read the log of the run that ended. 1 and 2 are the application's own, 126 and 127 a command that cannot be run, 137 a kill, 139 a crash in native code, 143 an orderly end on request.
 
 ## Looks like
-`pod-oomkilled` is a crash loop with the reason OOMKilled; `liveness-kills` one where the kubelet does the killing.
+`init-container-stuck` is the same before the application starts; `pod-oomkilled` is a crash loop with the reason OOMKilled; `liveness-kills` one where the kubelet does the killing.
 
 ## Limits
 Why the process ends stands in its log, which is not read.
@@ -37,7 +37,7 @@ Why the process ends stands in its log, which is not read.
 };
 
 fn check(case: &Case<'_>) -> Judgement {
-    let found = pods::with_container(&pods::not_up(case)?, |c| ending(c).is_some());
+    let found = pods::with_own_container(&pods::not_up(case)?, |c| ending(c).is_some());
     let Some((pod, container)) = found.first() else { return Ok(None) };
     let Some(ended) = ending(container) else { return Ok(None) };
     let alike: Vec<_> = found.iter().map(|(pod, _)| *pod).collect();
@@ -56,7 +56,9 @@ fn check(case: &Case<'_>) -> Judgement {
 fn ending(container: &Container) -> Option<&Termination> {
     match &container.state {
         ContainerState::Waiting { reason, .. } if reason == "CrashLoopBackOff" => container.last_termination.as_ref(),
-        ContainerState::Terminated(ended) if !(ended.exit_code == 0 && ended.reason == "Completed" && container.restarts == 0) => Some(ended),
+        ContainerState::Terminated(ended) if !(ended.exit_code == 0 && ended.reason == "Completed" && container.restarts == 0) => {
+            Some(ended)
+        }
         ContainerState::Running { .. } if container.restarts > 0 && !container.ready => {
             container.last_termination.as_ref().filter(|t| t.exit_code != 0)
         }

@@ -53,9 +53,15 @@ fn check(case: &Case<'_>) -> Judgement {
     }
     stale.retain(|v| v.endpoint.pod.is_absent() && !case.snapshot.nodes().any(|n| n.addresses.contains(&v.endpoint.address)));
     let Some(first) = stale.first() else { return Ok(None) };
-    let slice = crate::snapshot::objects::ObjectRef { kind: crate::snapshot::objects::Kind::EndpointSlice, key: first.endpoint.slice.clone() };
+    let slice =
+        crate::snapshot::objects::ObjectRef { kind: crate::snapshot::objects::Kind::EndpointSlice, key: first.endpoint.slice.clone() };
     let owned = format!("{} belongs to no pod and no node", first.endpoint.address);
-    let message = format!("{slice}, made by hand, sends {} to {}, where nobody is: {}.", case.path.route.title(), first.endpoint.address, first.seen.outcome_text());
+    let message = format!(
+        "{slice}, made by hand, sends {} to {}, where nobody is: {}.",
+        case.path.route.title(),
+        first.endpoint.address,
+        first.seen.outcome_text()
+    );
     Ok(CAUSE
         .finding(Confidence::Proven, message)
         .object(&slice, "endpoints[].addresses")

@@ -1,7 +1,7 @@
+use super::pods;
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
 use crate::probe::Signature;
-use super::pods;
 use crate::snapshot::objects::ContainerState;
 
 /// See `docs`.
@@ -12,7 +12,7 @@ pub static CAUSE: Cause = Cause {
     severity: Severity::Error,
     when: When::NotWorking,
     signatures: &[Signature::NoEndpoint],
-    explains: &["eps-all-not-ready"],
+    explains: &["eps-all-not-ready", "rollout-stuck-new-rs-bad"],
     since: "0.1.0",
     docs: r"
 ## What it means
@@ -38,18 +38,20 @@ While other replicas still serve, the route works and nothing is said.
 
 fn check(case: &Case<'_>) -> Judgement {
     const REASONS: &[&str] = &["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"];
-    let found = pods::with_container(&pods::not_up(case)?, |c| {
-        matches!(&c.state, ContainerState::Waiting { reason, .. } if REASONS.contains(&reason.as_str()))
-    });
+    let found = pods::with_container(
+        &pods::not_up(case)?,
+        |c| matches!(&c.state, ContainerState::Waiting { reason, .. } if REASONS.contains(&reason.as_str())),
+    );
     let Some((pod, container)) = found.first() else { return Ok(None) };
     let ContainerState::Waiting { reason, message } = &container.state else { return Ok(None) };
     let alike: Vec<_> = found.iter().map(|(pod, _)| *pod).collect();
     let owner = pods::owner(case, pod);
     // The kubelet words the message anew with each back-off, so only the reason goes where changes are compared.
     let says = format!("the image {} of {} cannot be pulled", container.image, pod.reference());
-    let mut finding = pods::finding(case, &CAUSE, &alike, Confidence::Proven, &says, &format!("container {} waits: {reason}", container.name))
-        .states(format!("container {} waits: {reason} for {}", container.name, container.image))
-        .fix("Correct the image's name or tag, or the registry's credentials.");
+    let mut finding =
+        pods::finding(case, &CAUSE, &alike, Confidence::Proven, &says, &format!("container {} waits: {reason}", container.name))
+            .states(format!("container {} waits: {reason} for {}", container.name, container.image))
+            .fix("Correct the image's name or tag, or the registry's credentials.");
     if reason == "InvalidImageName" && !message.is_empty() {
         finding = finding.states(message.clone());
     }

@@ -1,7 +1,7 @@
+use super::pods;
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
 use crate::probe::Signature;
-use super::pods;
 use crate::snapshot::objects::ConditionStatus;
 
 /// See `docs`.
@@ -12,7 +12,7 @@ pub static CAUSE: Cause = Cause {
     severity: Severity::Error,
     when: When::NotWorking,
     signatures: &[Signature::NoEndpoint],
-    explains: &["eps-all-not-ready"],
+    explains: &["eps-all-not-ready", "rollout-stuck-new-rs-bad"],
     since: "0.1.0",
     docs: r"
 ## What it means
@@ -38,14 +38,23 @@ Whether an autoscaler is about to add a node is not known.
 
 fn check(case: &Case<'_>) -> Judgement {
     let mut pods = pods::not_up(case)?;
-    pods.retain(|p| p.condition("PodScheduled").is_some_and(|c| c.status == ConditionStatus::False && c.reason.as_deref() == Some("Unschedulable")));
+    pods.retain(|p| {
+        p.condition("PodScheduled").is_some_and(|c| c.status == ConditionStatus::False && c.reason.as_deref() == Some("Unschedulable"))
+    });
     let Some(first) = pods.first() else { return Ok(None) };
     let message = first.condition("PodScheduled").and_then(|c| c.message.clone()).unwrap_or_default();
     let message = message.trim_end_matches('.');
-    Ok(pods::finding(case, &CAUSE, &pods, Confidence::Proven, &format!("no node fits {}", first.reference()), &format!("{}: {message}", first.reference()))
-        .states(format!("{}: {message}", first.reference()))
-        .fix("Change the request, selector or affinity that the scheduler's message names, or add a node that fits.")
-        .command(format!("kubectl -n {} describe pod {}", first.meta.namespace, first.meta.name))
-        .command(format!("kubectl -n {} edit {}", first.meta.namespace, pods::owner(case, first)))
-        .into())
+    Ok(pods::finding(
+        case,
+        &CAUSE,
+        &pods,
+        Confidence::Proven,
+        &format!("no node fits {}", first.reference()),
+        &format!("{}: {message}", first.reference()),
+    )
+    .states(format!("{}: {message}", first.reference()))
+    .fix("Change the request, selector or affinity that the scheduler's message names, or add a node that fits.")
+    .command(format!("kubectl -n {} describe pod {}", first.meta.namespace, first.meta.name))
+    .command(format!("kubectl -n {} edit {}", first.meta.namespace, pods::owner(case, first)))
+    .into())
 }

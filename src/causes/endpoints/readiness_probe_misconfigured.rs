@@ -17,7 +17,7 @@ pub static CAUSE: Cause = Cause {
     severity: Severity::Error,
     when: When::NotWorking,
     signatures: &[Signature::NoEndpoint],
-    explains: &["eps-all-not-ready"],
+    explains: &["eps-all-not-ready", "rollout-stuck-new-rs-bad"],
     since: "0.1.0",
     docs: r"
 ## What it means
@@ -65,7 +65,12 @@ fn judge(case: &Case<'_>, endpoint: &Endpoint, pod: &Pod, container: &Container,
             Confidence::Likely,
             format!("{} serves users, but its readiness probe, which cannot be repeated from outside, fails.", pod.reference()),
         );
-        return Ok(finding.object(&pod.reference(), "spec.containers[].readinessProbe").saw(user).proof(case.failing_line(), user.to_string()).fix("Run the probe's command in the container and correct it.").into());
+        return Ok(finding
+            .object(&pod.reference(), "spec.containers[].readinessProbe")
+            .saw(user)
+            .proof(case.failing_line(), user.to_string())
+            .fix("Run the probe's command in the container and correct it.")
+            .into());
     };
     let passes = match &spec.action {
         // The kubelet takes 200 to 399 as success.
@@ -91,7 +96,12 @@ fn judge(case: &Case<'_>, endpoint: &Endpoint, pod: &Pod, container: &Container,
 }
 
 /// What the kubelet's own request shows; none for probes that cannot be repeated from outside.
-fn ask<'a>(case: &Case<'a>, endpoint: &Endpoint, container: &Container, spec: &ProbeSpec) -> Result<Option<&'a Observation>, Missing> {
+pub(super) fn ask<'a>(
+    case: &Case<'a>,
+    endpoint: &Endpoint,
+    container: &Container,
+    spec: &ProbeSpec,
+) -> Result<Option<&'a Observation>, Missing> {
     let number = |port: &PortRef| match port {
         PortRef::Number(number) => Some(*number),
         PortRef::Name(name) => container.ports.iter().find(|p| p.name.as_ref() == Some(name)).map(|p| p.port),
@@ -105,7 +115,7 @@ fn ask<'a>(case: &Case<'a>, endpoint: &Endpoint, container: &Container, spec: &P
             let host = hosts.into_iter().next().map_or_else(|| to.to_string(), |(_, value)| value);
             let scheme = if *https { Scheme::Https } else { Scheme::Http };
             let request = Request { to, scheme, server_name: None, method: Method::Get, host, path: path.clone(), headers };
-            case.ask(Probe { question: Question::Request(Box::new(request)), attempt: 0, timeout }).map(Some)
+            case.ask(Probe { question: Question::Request(request.into()), attempt: 0, timeout }).map(Some)
         }
         ProbeAction::TcpSocket { port } => match number(port) {
             Some(port) => case.ask(Probe { timeout, ..Probe::connect(SocketAddr::new(endpoint.address, port)) }).map(Some),

@@ -45,7 +45,7 @@ fn check(case: &Case<'_>) -> Judgement {
     if case.pods()?.iter().any(|p| !p.meta.deleting) {
         return Ok(None);
     }
-    let name = format!("{}/{}", first.kind.to_string().to_lowercase(), first.meta.name);
+    let name = first.reference().argument();
     Ok(CAUSE
         .finding(Confidence::Proven, format!("Service {} has nobody to call: {} is scaled to 0.", case.service_name(), first.reference()))
         .object(&first.reference(), "spec.replicas")

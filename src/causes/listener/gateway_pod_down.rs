@@ -25,7 +25,9 @@ Clients get no connection, or 502 and 503 from the load balancer before the gate
 log is silent.
 
 ## How we know
-The EndpointSlices of the gateway's Service list no ready address. The state of its pods, the size of its workload and its selector say why.
+The EndpointSlices of the gateway's Service list no ready address. The state of its pods, the size of its workload and its selector say why. Where its
+pods run all the same, its Service is asked as clients do: what answers there is not down, whatever the EndpointSlices say, and what meets silence there
+may only be out of reach from here, so that it is Likely.
 
 ## How to fix
 Bring the gateway's pods back: mend what their state says, scale the workload up, or correct the Service's selector.
@@ -42,7 +44,7 @@ A gateway that clients reach by host ports, past its Service, may still answer.
 
 fn check(case: &Case<'_>) -> Judgement {
     let Some(gateway) = case.gateway()? else { return Ok(None) };
-    if !gateway.entrances.is_empty() || gateway.service.service_type == ServiceType::ExternalName {
+    if !(gateway.entrances.is_empty() || gateway.is_asked_at_service()) || gateway.service.service_type == ServiceType::ExternalName {
         return Ok(None);
     }
     let key = gateway.service.meta.key();
@@ -57,8 +59,10 @@ fn check(case: &Case<'_>) -> Judgement {
     let ready = if listed.is_empty() { "list no address" } else { "list no ready address" };
     let lists = format!("the EndpointSlices of Service {} {ready}", service.key);
     let why = reason_of(case, gateway, &service);
+    let refused = case.failures.iter().any(|o| o.signature() == Some(Signature::Refused));
+    let confidence = if gateway.is_asked_at_service() && !refused { Confidence::Likely } else { Confidence::Proven };
     let mut finding = CAUSE
-        .finding(Confidence::Proven, format!("Gateway Service {} has no ready endpoint: {}.", service.key, why.text))
+        .finding(confidence, format!("Gateway Service {} has no ready endpoint: {}.", service.key, why.text))
         .object(&service, "")
         .states(&lists)
         .proof(case.failing_line(), lists)
@@ -119,7 +123,6 @@ fn reason_of(case: &Case<'_>, gateway: &Gateway, service: &ObjectRef) -> Why {
 }
 
 fn of_workload(workload: &Workload) -> Why {
-    let (namespace, name, kind) = (&workload.meta.namespace, &workload.meta.name, workload.kind.to_string().to_lowercase());
     let scalable = workload.desired == 0 && workload.kind != Kind::DaemonSet;
     Why {
         text: match workload.desired {
@@ -129,8 +132,8 @@ fn of_workload(workload: &Workload) -> Why {
         object: Some((workload.reference(), if scalable { "spec.replicas" } else { "" })),
         fix: "Let the gateway's workload make pods again.",
         commands: vec![match scalable {
-            true => format!("kubectl -n {namespace} scale {kind} {name} --replicas=1"),
-            false => format!("kubectl -n {namespace} describe {kind} {name}"),
+            true => workload.reference().kubectl("scale") + " --replicas=1",
+            false => workload.reference().kubectl("describe"),
         }],
         ..Why::default()
     }

@@ -1,12 +1,10 @@
-use crate::api::{Confidence, Hop, Severity};
+use crate::api::{Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
+use crate::path::policy::Direction;
 use crate::probe::Signature;
 use std::collections::BTreeSet;
 
-use crate::causes::{EndpointView, Missing};
-use crate::fact::Fact;
-use crate::path::policy::{self, Decision, Peer};
-use crate::snapshot::objects::{Kind, ObjectRef};
+use super::policies;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -26,13 +24,15 @@ Policies select the backend's pods for incoming traffic, and none of their rules
 A time-out: 504 on nginx, 503 on HAProxy and Envoy, nothing within the client's time on Traefik. Some enforcers refuse instead.
 
 ## How we know
-The policies are evaluated for the gateway's pods and the endpoint's port, and a connection to the endpoint fails. Rules are read after address translation: the pod's port counts.
+The policies are evaluated for the gateway's pods and the endpoint's port, and a connection to the endpoint fails, or it answers here and the gateway alone gets no answer.
+Rules are read after address translation: the pod's port counts.
 
 ## How to fix
 Admit the gateway's namespace on the pod's port.
 
 ## Looks like
-`node-firewall-blocks` and `cni-cross-node-broken` look the same on the wire; there no policy denies the pair.
+`node-firewall-blocks` and `cni-cross-node-broken` look the same on the wire; there no policy denies the pair. `netpol-port-is-service-port` and
+`netpol-hostnetwork-gateway` are this, where the policy means to admit the gateway. `netpol-egress-deny-gateway` is the same at the gateway's end.
 
 ## Limits
 The connection was tried from where Culprit stands, which a policy may treat differently from the gateway; the gateway's own failure counts with it. Policies beyond `networking.k8s.io` are not read.
@@ -40,40 +40,24 @@ The connection was tried from where Culprit stands, which a policy may treat dif
     check,
 };
 
-const BLOCKED: &[Signature] = &[Signature::ConnTimeout, Signature::Refused, Signature::HostUnreach, Signature::NetUnreach];
-
 fn check(case: &Case<'_>) -> Judgement {
-    let views = case.walked_with(BLOCKED)?;
-    if views.is_empty() {
-        return Ok(None);
-    }
-    let Some(gateway) = case.gateway()? else { return Ok(None) };
-    let mut denying = BTreeSet::new();
-    let mut denied = Vec::new();
-    for view in &views {
-        for pod in &gateway.pods {
-            match decide(case, view, &Peer::of(pod))? {
-                Some(Decision::Denied(policies)) => {
-                    denying.extend(policies.iter().map(|p| ObjectRef { kind: Kind::NetworkPolicy, key: p.meta.key() }));
-                    denied.push(view);
-                }
-                Some(Decision::Admitted | Decision::NotSelected) | None => {}
-            }
-        }
-    }
-    let (Some(first), Some(policy), Some(peer)) = (denied.first(), denying.first(), gateway.pods.first()) else { return Ok(None) };
-    // A refusal is what a closed port gives as well; only silence is what enforcers usually do.
-    let confidence = if first.seen.signature() == Some(Signature::ConnTimeout) { Confidence::Proven } else { Confidence::Likely };
-    let names = denying.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let port = first.endpoint.port.unwrap_or_default();
-    let message = format!("{names} selects the pods of Service {} and does not admit the gateway {} on port {port}.", case.service_name(), peer.reference());
+    let denied = policies::denied(case, Direction::Ingress)?;
+    let Some(first) = denied.first() else { return Ok(None) };
+    let denying: BTreeSet<_> = denied.iter().flat_map(policies::Denied::names).collect();
+    let Some(policy) = denying.first() else { return Ok(None) };
+    let (names, peer, port) = (policies::listed(&denying), first.gateway, first.port);
+    let message = format!(
+        "{names} selects the pods of Service {} and does not admit the gateway {} on port {port}.",
+        case.service_name(),
+        peer.reference()
+    );
     let rule = serde_json::json!([{"op": "add", "path": "/spec/ingress/-", "value": {
         "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": peer.meta.namespace}}}],
         "ports": [{"port": port}]
     }}]);
     let mut finding = CAUSE
-        .finding(confidence, message)
-        .saw(first.seen)
+        .finding(first.confidence(case), message)
+        .saw(first.view.seen)
         .states(format!("{names}: no rule admits {} on port {port}", peer.reference()))
         .proof(case.failing_line(), format!("{names} has no rule that admits {} on port {port}", peer.reference()))
         .fix("Admit the gateway's namespace on the pods' port.")
@@ -82,14 +66,4 @@ fn check(case: &Case<'_>) -> Judgement {
         finding = finding.object(policy, "spec.ingress");
     }
     Ok(finding.into())
-}
-
-fn decide(case: &Case<'_>, view: &EndpointView<'_>, peer: &Peer<'_>) -> Result<Option<Decision>, Missing> {
-    let (Some(pod), Some(port)) = (view.endpoint.pod.known(), view.endpoint.port) else { return Ok(None) };
-    match policy::ingress(case.snapshot, &case.path.backend.policies, pod, port, peer) {
-        Fact::Known(decision) => Ok(Some(decision)),
-        Fact::Absent => Ok(None),
-        Fact::NotAsked => Err(Missing::Fact("NetworkPolicies were not looked up".into())),
-        Fact::Failed(why) => Err(Missing::Fact(format!("NetworkPolicies could not be looked up: {why}"))),
-    }
 }

@@ -4,9 +4,10 @@ use crate::probe::Signature;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::causes::ports::{self, is_probed_by_network};
 use crate::causes::{EndpointView, Missing};
 use crate::fact::Fact;
-use crate::snapshot::objects::{Pod, ProbeAction};
+use crate::snapshot::objects::Pod;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -32,7 +33,8 @@ The pods are ready by a probe that their own node sends over the network, their 
 Let the firewall pass traffic between nodes and from the pods' networks, on every node that the finding names.
 
 ## Looks like
-`cni-cross-node-broken` fails only between nodes; `netpol-ingress-deny` has a policy that denies; `listen-backlog-full` comes and goes with load.
+`cni-cross-node-broken` fails only between nodes; `netpol-ingress-deny` has a policy that denies; `listen-backlog-full` comes and goes with load;
+where the kubelet asks another port and a closed port of the pod refuses, packets arrive, and the queue is what is full.
 
 ## Limits
 Without a look into the pod's sockets a full accept queue cannot be told from a DROP; the finding is Likely.
@@ -48,7 +50,8 @@ fn check(case: &Case<'_>) -> Judgement {
     let mut blocked = Vec::new();
     for view in &views {
         let Some(pod) = view.endpoint.pod.known() else { continue };
-        if pod.is_ready() && is_probed_by_network(pod) && is_blocked(view) && !is_selected(case, pod)? {
+        let suspect = pod.is_ready() && is_probed_by_network(pod) && is_blocked(view) && !is_selected(case, pod)?;
+        if suspect && !only_socket_drops(case, view, pod)? {
             blocked.push((view, pod));
         }
     }
@@ -56,7 +59,11 @@ fn check(case: &Case<'_>) -> Judgement {
     let nodes: BTreeSet<&str> = blocked.iter().filter_map(|(v, _)| v.endpoint.node.as_deref()).collect();
     let place = if nodes.is_empty() { "their nodes".to_owned() } else { nodes.into_iter().collect::<Vec<_>>().join(", ") };
     let what = if first.seen.signature() == Some(Signature::HostUnreach) { "rejected" } else { "dropped" };
-    let message = format!("Packets to the pods of Service {} on {place} are {what} on the way, and no NetworkPolicy asks for it ({}).", case.service_name(), case.share(blocked.len()));
+    let message = format!(
+        "Packets to the pods of Service {} on {place} are {what} on the way, and no NetworkPolicy asks for it ({}).",
+        case.service_name(),
+        case.share(blocked.len())
+    );
     let ready = format!("{} is ready by a probe that its node sends over the network", pod.reference());
     let reached = case.walked()?.into_iter().find(|v| v.seen.response().is_some());
     let passing = reached.map_or_else(|| ready.clone(), |v| v.seen.to_string());
@@ -72,14 +79,17 @@ fn check(case: &Case<'_>) -> Judgement {
         .into())
 }
 
-fn is_blocked(view: &EndpointView<'_>) -> bool {
-    view.seen.signature() == Some(Signature::ConnTimeout) || view.seen.took < AT_ONCE
+/// Whether packets reach the pod and nobody is known to get through to the port: then its queue of connections is full as likely.
+fn only_socket_drops(case: &Case<'_>, view: &EndpointView<'_>, pod: &Pod) -> Result<bool, Missing> {
+    if view.seen.signature() != Some(Signature::ConnTimeout) || ports::kubelet_gets_through(pod, view.endpoint.port.unwrap_or_default()) {
+        return Ok(false);
+    }
+    let closed = case.ask(ports::closed_port(case, view.endpoint.address))?;
+    Ok(closed.signature() == Some(Signature::Refused))
 }
 
-/// Whether the kubelet reaches the pod over the network, so that its readiness says that it can be reached at all.
-fn is_probed_by_network(pod: &Pod) -> bool {
-    let by_network = |action: &ProbeAction| matches!(action, ProbeAction::HttpGet { .. } | ProbeAction::TcpSocket { .. } | ProbeAction::Grpc { .. });
-    pod.containers.iter().any(|c| c.readiness.as_ref().is_some_and(|p| by_network(&p.action)))
+fn is_blocked(view: &EndpointView<'_>) -> bool {
+    view.seen.signature() == Some(Signature::ConnTimeout) || view.seen.took < AT_ONCE
 }
 
 fn is_selected(case: &Case<'_>, pod: &Pod) -> Result<bool, Missing> {

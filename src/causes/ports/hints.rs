@@ -73,6 +73,16 @@ impl Hints {
         self.bound(port, Bind::Everywhere)
     }
 
+    /// The setting that binds a port on every address of one IP family, and whether that is IPv6.
+    pub fn family_at(&self, port: u16) -> Option<(&str, bool)> {
+        let text = self.everywhere_at(port)?;
+        let value = text.rsplit(['=', ' ']).next().unwrap_or(text);
+        let bare = value.split_once("://").map_or(value, |(_, rest)| rest.trim_end_matches('/'));
+        let host = if bind_of(bare).is_some() { bare } else { bare.rsplit_once(':')?.0 };
+        let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok()?;
+        Some((text, ip.is_ipv6()))
+    }
+
     fn bound(&self, port: u16, bind: Bind) -> Option<&str> {
         let holds = |s: &&Setting| s.bind == Some(bind) && s.port.map_or(s.named, |p| p == port);
         self.0.iter().find(holds).map(|s| s.text.as_str())
@@ -163,11 +173,13 @@ fn words(name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::objects::ContainerSpec;
 
     fn hints(args: &[&str], env: &[(&str, &str)]) -> Hints {
         let args = args.iter().map(ToString::to_string).collect();
         let env = env.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
-        Hints::of([&Container { args, env, ..Container::default() }])
+        let spec = ContainerSpec { args, env, ..ContainerSpec::default() };
+        Hints::of([&Container { spec: spec.into(), ..Container::default() }])
     }
 
     #[test]
@@ -204,5 +216,15 @@ mod tests {
         assert!(hints(&["manage.py", "runserver", "127.0.0.1:8000"], &[]).loopback_at(8000).is_some());
         assert!(hints(&["--host=0.0.0.0"], &[]).loopback_at(8000).is_none());
         assert!(hints(&["--host=0.0.0.0"], &[]).everywhere_at(8000).is_some());
+    }
+
+    #[test]
+    fn an_address_that_stands_for_all_has_a_family() {
+        let family = |args: &[&str], env: &[(&str, &str)]| hints(args, env).family_at(8080).map(|(_, v6)| v6);
+        assert_eq!(family(&["--host=0.0.0.0"], &[]), Some(false));
+        assert_eq!(family(&[], &[("HOST", "::")]), Some(true));
+        assert_eq!(family(&["--listen", "http://[::]:8080"], &[]), Some(true));
+        assert_eq!(family(&["--addr=:8080"], &[]), None);
+        assert_eq!(family(&["--host", "*"], &[]), None);
     }
 }

@@ -59,23 +59,25 @@ pub enum Grade {
 pub struct Found<'a> {
     /// The port that is most likely the one.
     pub best: Option<Elsewhere<'a>>,
-    /// Whether the refused port accepts at the pod's address of the other IP family.
-    pub other_family: bool,
+    /// The route's request to the refused port at the pod's address of the other IP family, where that accepts.
+    pub twin: Option<&'a Observation>,
 }
 
 /// Tries the ports that may be it on one pod: connects to all, then sends the route's request to those that accept.
 pub fn elsewhere<'a>(case: &Case<'a>, pod: &Arc<Pod>, ip: IpAddr, refused: u16, hints: &Hints) -> Result<Found<'a>, Missing> {
     let candidates = candidates(pod, refused, hints);
     let at = |port| SocketAddr::new(ip, port);
-    let twin = pod.ips.iter().find(|other| other.is_ipv4() != ip.is_ipv4()).map(|other| case.connect_to(SocketAddr::new(*other, refused)));
+    let twin = pod.ips.iter().find(|other| other.is_ipv4() != ip.is_ipv4()).map(|other| SocketAddr::new(*other, refused));
     let mut probes: Vec<Probe> = candidates.iter().map(|(port, _)| case.connect_to(at(*port))).collect();
-    probes.extend(twin.clone());
+    probes.extend(twin.map(|to| case.connect_to(to)));
     case.ask_all(probes)?;
     let connects = |probe: &Probe| case.seen.get(probe).is_some_and(|o| o.outcome == Outcome::Connected);
     let accepting: Vec<_> = candidates.into_iter().filter(|(port, _)| connects(&case.connect_to(at(*port)))).collect();
     let request = |port| case.request_to(at(port), case.path.backend.scheme);
-    if !accepting.is_empty() {
-        case.ask_all(accepting.iter().map(|(port, _)| request(*port)).collect())?;
+    let twin = twin.filter(|to| connects(&case.connect_to(*to))).map(|to| case.request_to(to, case.path.backend.scheme));
+    let requests: Vec<Probe> = accepting.iter().map(|(port, _)| request(*port)).chain(twin.clone()).collect();
+    if !requests.is_empty() {
+        case.ask_all(requests)?;
     }
     let graded = accepting.into_iter().filter_map(|(port, source)| {
         let seen = case.seen.get(&request(port))?;
@@ -84,7 +86,7 @@ pub fn elsewhere<'a>(case: &Case<'a>, pod: &Arc<Pod>, ip: IpAddr, refused: u16, 
         (grade > Grade::Accepts || source > Source::Common).then_some(Elsewhere { port, source, grade, seen })
     });
     let best = graded.max_by_key(|e| (e.source != Source::Auxiliary, e.grade, e.source, std::cmp::Reverse(e.port)));
-    Ok(Found { best, other_family: twin.is_some_and(|t| connects(&t)) })
+    Ok(Found { best, twin: twin.and_then(|t| case.seen.get(&t)) })
 }
 
 fn grade(seen: &Observation) -> Option<Grade> {

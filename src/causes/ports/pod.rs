@@ -49,6 +49,28 @@ pub fn readiness_asks(pod: &Pod, port: Option<u16>) -> bool {
     containers(pod).any(|c| c.readiness.as_ref().and_then(|p| probed_port(&p.action, c)).is_some_and(|p| p == port))
 }
 
+/// Whether the kubelet reaches the pod over the network, so that its readiness says that it can be reached at all.
+pub fn is_probed_by_network(pod: &Pod) -> bool {
+    let by_network =
+        |action: &ProbeAction| matches!(action, ProbeAction::HttpGet { .. } | ProbeAction::TcpSocket { .. } | ProbeAction::Grpc { .. });
+    pod.containers.iter().any(|c| c.readiness.as_ref().is_some_and(|p| by_network(&p.action)))
+}
+
+/// Whether the kubelet's readiness probe shows that connections to a port are taken: it asks that port, or it asks another one of a pod that
+/// does not declare this one.
+pub fn kubelet_gets_through(pod: &Pod, port: u16) -> bool {
+    let is_declared = declared(pod).any(|(p, _)| p == port);
+    pod.is_ready() && (readiness_asks(pod, Some(port)) || (is_probed_by_network(pod) && !is_declared))
+}
+
+/// Whether the kubelet gets answers from a port: a connection alone is the kernel's to give, an answer is the program's.
+pub fn answers_kubelet(pod: &Pod, port: u16) -> bool {
+    let answers = |c: &Container, action: &ProbeAction| {
+        matches!(action, ProbeAction::HttpGet { .. } | ProbeAction::Grpc { .. }) && probed_port(action, c) == Some(port)
+    };
+    containers(pod).any(|c| c.ready && c.readiness.as_ref().is_some_and(|p| answers(c, &p.action)))
+}
+
 /// The port that a kubelet's probe asks.
 pub fn probed_port(action: &ProbeAction, container: &Container) -> Option<u16> {
     match action {

@@ -1,10 +1,10 @@
+use crate::api::Finding;
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
-use crate::probe::Signature;
-use crate::api::Finding;
 use crate::causes::{EndpointView, Missing};
 use crate::evidence::pages;
 use crate::path::Implementation;
+use crate::probe::Signature;
 use crate::probe::{Observation, Probe, Question, Scheme};
 
 /// See `docs`.
@@ -78,7 +78,8 @@ fn finding(case: &Case<'_>, first: &EndpointView<'_>, count: usize, shake: &Obse
         first.endpoint.port.unwrap_or_default(),
         case.share(count)
     );
-    let mut finding = CAUSE.finding(confidence, message).saw(first.seen).saw(shake).saw(answer).proof(first.seen.to_string(), passing.to_string());
+    let mut finding =
+        CAUSE.finding(confidence, message).saw(first.seen).saw(shake).saw(answer).proof(first.seen.to_string(), passing.to_string());
     if let Some(service) = case.service_ref() {
         finding = finding.object(&service, "metadata.annotations");
     }
@@ -95,7 +96,10 @@ fn fix(case: &Case<'_>) -> (&'static str, String) {
         ),
         Some(Implementation::Nginx) => (
             "Tell ingress-nginx to speak HTTPS to this route's backend.",
-            format!("kubectl -n {namespace} annotate ingress {} nginx.ingress.kubernetes.io/backend-protocol=HTTPS", case.target().key.name),
+            format!(
+                "kubectl -n {namespace} annotate ingress {} nginx.ingress.kubernetes.io/backend-protocol=HTTPS",
+                case.target().key.name
+            ),
         ),
         _ => (
             "Declare the port's protocol as https, if the gateway reads it, or set the gateway's own switch for HTTPS backends.",

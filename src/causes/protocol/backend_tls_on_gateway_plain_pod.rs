@@ -1,7 +1,7 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, When};
-use crate::probe::Signature;
 use crate::probe::Scheme;
+use crate::probe::Signature;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -52,8 +52,13 @@ fn check(case: &Case<'_>) -> Judgement {
     }
     let why = case.path.backend.scheme_from.as_ref();
     let because = why.map(|(object, field)| format!(", because of {field} of {object}")).unwrap_or_default();
-    let message = format!("The gateway speaks {scheme} to Service {}{because}, but the pods serve plain HTTP ({}).", case.service_name(), case.share(views.len()));
-    let mut finding = CAUSE.finding(Confidence::Proven, message).saw(first.seen).saw(answer).proof(first.seen.to_string(), answer.to_string());
+    let message = format!(
+        "The gateway speaks {scheme} to Service {}{because}, but the pods serve plain HTTP ({}).",
+        case.service_name(),
+        case.share(views.len())
+    );
+    let mut finding =
+        CAUSE.finding(Confidence::Proven, message).saw(first.seen).saw(answer).proof(first.seen.to_string(), answer.to_string());
     if let Some((object, field)) = why {
         finding = finding.object(object, field).command(command(object, field));
     }
@@ -61,9 +66,8 @@ fn check(case: &Case<'_>) -> Judgement {
 }
 
 fn command(object: &crate::snapshot::objects::ObjectRef, field: &str) -> String {
-    let (kind, key) = (object.kind.to_string().to_lowercase(), &object.key);
     match field.strip_prefix("metadata.annotations[").and_then(|f| f.strip_suffix(']')) {
-        Some(annotation) => format!("kubectl -n {} annotate {kind} {} {annotation}-", key.namespace, key.name),
-        None => format!("kubectl -n {} edit {kind} {}", key.namespace, key.name),
+        Some(annotation) => format!("{} {annotation}-", object.kubectl("annotate")),
+        None => object.kubectl("edit"),
     }
 }

@@ -1,7 +1,7 @@
 use crate::api::{Confidence, Hop, Severity};
+use crate::causes::endpoints::pods;
 use crate::causes::{Case, Cause, Judgement, When};
 use crate::probe::Signature;
-use crate::causes::endpoints::pods;
 use crate::snapshot::objects::{Container, ContainerState};
 
 /// See `docs`.
@@ -47,7 +47,12 @@ fn check(case: &Case<'_>) -> Judgement {
         .object(&pod.reference(), "spec.containers[].resources.limits.memory")
         .states(state.clone())
         .fix("Raise the memory limit above the application's peak, or mend its use of memory.")
-        .command(format!("kubectl -n {} set resources {} -c {} --limits=memory=SIZE", pod.meta.namespace, pods::owner(case, pod), container.name))
+        .command(format!(
+            "kubectl -n {} set resources {} -c {} --limits=memory=SIZE",
+            pod.meta.namespace,
+            pods::owner(case, pod),
+            container.name
+        ))
         .into())
 }
 

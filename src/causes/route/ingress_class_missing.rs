@@ -72,7 +72,10 @@ fn controller_missing(case: &Case<'_>, ingress: &Ingress, class: &IngressClass) 
     let (name, controller) = (&class.meta.name, &class.controller);
     let nobody = format!("no pod or Service of the cluster belongs to {controller}");
     Ok(CAUSE
-        .finding(Confidence::Likely, format!("{} has class {name}, and nothing in the cluster runs its controller {controller}.", case.target()))
+        .finding(
+            Confidence::Likely,
+            format!("{} has class {name}, and nothing in the cluster runs its controller {controller}.", case.target()),
+        )
         .object(case.target(), "spec.ingressClassName")
         .states(&nobody)
         .states(format!("{} has no address in its status", case.target()))
@@ -178,7 +181,7 @@ fn questions(case: &Case<'_>, gateway: &Gateway) -> Option<(Probe, Probe)> {
     let Question::Request(request) = &own.question else { return None };
     let host = NO_SUCH_HOST.to_owned();
     let reference = Request { host: host.clone(), server_name: Some(host), ..(**request).clone() };
-    let reference = Probe { question: Question::Request(Box::new(reference)), ..own.clone() };
+    let reference = Probe { question: Question::Request(Arc::new(reference)), ..own.clone() };
     Some((own, reference))
 }
 

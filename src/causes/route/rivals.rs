@@ -50,15 +50,23 @@ pub struct Judged<'a> {
 /// The rules that claim a route's host and path for another backend.
 pub fn of(case: &Case<'_>, ingress: &Ingress) -> Result<Vec<Rival>, Missing> {
     let own = &case.path.route;
+    among(case, ingress, &[own.host.as_deref().unwrap_or_default()], |_, r| r.host == own.host && claim(r) == claim(own))
+}
+
+/// The rules of some hosts that lead to another backend and that the same gateway may read.
+pub fn among(case: &Case<'_>, ingress: &Ingress, hosts: &[&str], wanted: impl Fn(&Ingress, &Route) -> bool) -> Result<Vec<Rival>, Missing> {
+    let own = &case.path.route;
     let implementation = case.path.gateway.known().map_or(Implementation::Other, |g| g.implementation);
     let mut found = Vec::new();
     if is_canary(ingress) || own.field == DEFAULT_BACKEND {
         return Ok(found);
     }
-    for other in case.snapshot.ingresses_for_host(own.host.as_deref().unwrap_or_default()) {
-        let same = |r: &Route| r.host == own.host && r.field != DEFAULT_BACKEND && claim(r) == claim(own);
+    for other in hosts.iter().flat_map(|h| case.snapshot.ingresses_for_host(h)) {
+        let of_host = |r: &Route| hosts.contains(&r.host.as_deref().unwrap_or_default()) && r.field != DEFAULT_BACKEND;
         let itself = |r: &Route| r.target == own.target && r.field == own.field;
-        let routes: Vec<Route> = path::routes_of(other).into_iter().filter(|r| same(r) && !itself(r) && r.service.is_some()).collect();
+        let seen = |r: &Route| found.iter().any(|f: &Rival| f.route.target == r.target && f.route.field == r.field);
+        let routes = path::routes_of(other).into_iter().filter(|r| of_host(r) && !itself(r) && r.service.is_some() && !seen(r));
+        let routes: Vec<Route> = routes.filter(|r| wanted(other, r)).collect();
         if routes.is_empty() || other.meta.deleting || is_canary(other) || apart(ingress, other) {
             continue;
         }
@@ -75,10 +83,11 @@ pub fn of(case: &Case<'_>, ingress: &Ingress) -> Result<Vec<Rival>, Missing> {
     Ok(found)
 }
 
-const DEFAULT_BACKEND: &str = "spec.defaultBackend";
+/// Field of a route that takes what no rule matches.
+pub const DEFAULT_BACKEND: &str = "spec.defaultBackend";
 
 /// What a rule claims: gateways read `ImplementationSpecific` as a prefix, and a trailing slash adds nothing to one.
-fn claim(route: &Route) -> (bool, &str) {
+pub fn claim(route: &Route) -> (bool, &str) {
     match route.path_type {
         PathType::Exact => (true, &route.path),
         PathType::Prefix | PathType::ImplementationSpecific => (false, route.path.trim_end_matches('/')),
@@ -87,7 +96,7 @@ fn claim(route: &Route) -> (bool, &str) {
 
 fn is_canary(ingress: &Ingress) -> bool {
     let names = ["nginx.ingress.kubernetes.io/canary", "ingress.kubernetes.io/canary"];
-    names.iter().any(|n| ingress.meta.annotations.get(*n).is_some_and(|v| v == "true"))
+    names.iter().any(|n| ingress.meta.annotations.get(n).is_some_and(|v| v == "true"))
 }
 
 /// Whether two Ingresses ask for different entrances of the gateway: one for plain text and one for TLS is usual with Traefik.
@@ -122,7 +131,7 @@ fn same_gateway(case: &Case<'_>, own: &Ingress, other: &Ingress) -> Result<Optio
     Ok(match (of(&case.path.class)?, of(&other_class)?) {
         (Some(a), Some(b)) if a == b => Some(true),
         (Some(_), Some(_)) => {
-            let service = |g: &Fact<path::Gateway>| g.known().map(|g| g.service.meta.key());
+            let service = |g: &Fact<Arc<path::Gateway>>| g.known().map(|g| g.service.meta.key());
             let theirs = gateway::find(case.snapshot, other, &other_class);
             service(&case.path.gateway).filter(|own| Some(own) == service(&theirs).as_ref()).map(|_| true)
         }
@@ -156,6 +165,8 @@ struct Side<'a> {
     seen: Vec<&'a Observation>,
     /// Whether it is known to answer nobody.
     dead: bool,
+    /// Whether all that was to be asked of it was asked.
+    known: bool,
 }
 
 impl<'a> Side<'a> {
@@ -164,7 +175,9 @@ impl<'a> Side<'a> {
         let external = backend.service.known().is_some_and(|s| s.external_name.is_some());
         let nobody = probes.is_empty() && backend.slices.known().is_some() && !external;
         let broken = !seen.is_empty() && seen.iter().all(|o| matches!(o.outcome, Outcome::Broken { .. }));
-        Side { seen, dead: nobody || broken }
+        let sent = |o: &&Observation| !matches!(o.outcome, Outcome::NotSent(_));
+        let known = nobody || (!seen.is_empty() && seen.len() == probes.len() && seen.iter().all(sent));
+        Side { seen, dead: nobody || broken, known }
     }
 
     fn answer(&self, holds: impl Fn(&Response) -> bool) -> Option<&'a Observation> {
@@ -176,6 +189,10 @@ fn compare<'a>(answer: &'a Observation, response: &Response, own: &Side<'a>, oth
     let same_status = |r: &Response| r.status == response.status;
     let same_page = |r: &Response| same_status(r) && r.body_hash == response.body_hash;
     let judged = |winner, exact, direct| Judged { winner, exact, answer: Some(answer), direct };
+    // A side that was not asked may answer just the same.
+    if !own.known || !other.known {
+        return judged(Winner::Unknown, false, None);
+    }
     match (own.answer(same_page), other.answer(same_page)) {
         (Some(direct), None) => return judged(Winner::Own, true, Some(direct)),
         (None, Some(direct)) => return judged(Winner::Rival, true, Some(direct)),

@@ -45,7 +45,10 @@ fn check(case: &Case<'_>) -> Judgement {
     let key = service.meta.key();
     let has = ports(service);
     let mut finding = CAUSE
-        .finding(Confidence::Proven, format!("{} sends {} to port {wanted} of Service {key}, which has {has}.", case.target(), case.path.route.title()))
+        .finding(
+            Confidence::Proven,
+            format!("{} sends {} to port {wanted} of Service {key}, which has {has}.", case.target(), case.path.route.title()),
+        )
         .object(case.target(), &format!("{}.backend.service.port", case.path.route.field))
         .object(&crate::snapshot::objects::ObjectRef { kind: crate::snapshot::objects::Kind::Service, key: key.clone() }, "spec.ports")
         .states(format!("Service {key} has {has}"))
@@ -64,11 +67,8 @@ fn check(case: &Case<'_>) -> Judgement {
 
 /// `port 80 (http)`, `ports 80, 443` or `no ports`.
 fn ports(service: &Service) -> String {
-    let list: Vec<String> = service
-        .ports
-        .iter()
-        .map(|p| p.name.as_ref().map_or_else(|| p.port.to_string(), |name| format!("{} ({name})", p.port)))
-        .collect();
+    let list: Vec<String> =
+        service.ports.iter().map(|p| p.name.as_ref().map_or_else(|| p.port.to_string(), |name| format!("{} ({name})", p.port))).collect();
     match list.as_slice() {
         [] => "no ports".into(),
         [one] => format!("port {one}"),

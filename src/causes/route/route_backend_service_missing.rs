@@ -44,7 +44,10 @@ fn check(case: &Case<'_>) -> Judgement {
     let confidence = if case.online { Confidence::Proven } else { Confidence::Likely };
     let missing = format!("Service {} does not exist", service.key);
     let mut finding = CAUSE
-        .finding(confidence, format!("{} sends {} to Service {}, which does not exist.", case.target(), case.path.route.title(), service.key))
+        .finding(
+            confidence,
+            format!("{} sends {} to Service {}, which does not exist.", case.target(), case.path.route.title(), service.key),
+        )
         .object(case.target(), &format!("{}.backend.service.name", case.path.route.field))
         .object(&service, "")
         .states(&missing)
@@ -64,7 +67,7 @@ fn check(case: &Case<'_>) -> Judgement {
 
 /// The Service of the namespace whose name is nearest, where it is near enough to be a slip.
 fn nearest_name(case: &Case<'_>, wanted: &str) -> Option<String> {
-    let names = case.snapshot.services_in(case.namespace()).map(|s| s.meta.name.clone());
+    let names = case.snapshot.services_in(case.namespace()).map(|s| s.meta.name.to_string());
     let scored = names.map(|name| (strsim::osa_distance(&name, wanted), name));
     scored.filter(|(distance, name)| *distance <= 2 || name.contains(wanted) || wanted.contains(name.as_str())).min().map(|(_, name)| name)
 }

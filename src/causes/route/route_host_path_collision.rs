@@ -87,9 +87,11 @@ fn check(case: &Case<'_>) -> Judgement {
         finding = finding.saw(answer);
         let same_namespace = own.key.namespace == other.key.namespace;
         finding = match (winner, direct) {
-            (Winner::Unknown, _) => finding,
+            (Winner::Unknown, _) => finding.proof(both, format!("{answer}, which fits both or neither")),
             (Winner::Own, Some(direct)) => finding.proof(both, format!("{direct}, and the gateway answers the same")),
-            (Winner::Rival, Some(direct)) if same_namespace => finding.proof(answer.to_string(), format!("{direct}, the backend of {theirs}")),
+            (Winner::Rival, Some(direct)) if same_namespace => {
+                finding.proof(answer.to_string(), format!("{direct}, the backend of {theirs}"))
+            }
             (_, _) => finding.proof(answer.to_string(), format!("the answer is not that of this route's own endpoints, and fits {theirs}")),
         };
     }

@@ -1,5 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::network::names;
+use crate::causes::{Case, Cause, Judgement, Missing, When};
 use crate::probe::Signature;
 use crate::probe::{DnsFailure, Outcome};
 use crate::snapshot::objects::ServiceType;
@@ -28,7 +29,8 @@ The name is asked of the cluster's DNS servers as the gateway asks it. NXDOMAIN,
 Correct the name: only a host name, without scheme, port or path. For a private zone, let the cluster's DNS forward it.
 
 ## Looks like
-`externalname-not-allowed`: the name resolves, but the gateway refuses such Services. `coredns-down`: no name resolves.
+`externalname-not-allowed`: the name resolves, but the gateway refuses such Services. `dns-nxdomain-typo`: a name that is nearly the same exists. `coredns-down`: no name
+resolves. `coredns-upstream-broken`: no name outside of the cluster does.
 
 ## Limits
 Where the DNS servers fail or stay silent the name may be right; the finding is Likely then. Names of other networks are asked through the cluster's DNS only.
@@ -41,6 +43,12 @@ fn check(case: &Case<'_>) -> Judgement {
     let name = service.external_name.clone().unwrap_or_default();
     let seen = case.ask(case.resolve(&name))?;
     let Outcome::NotResolved(failure) = seen.outcome else { return Ok(None) };
+    if !names::asks_the_cluster(case, &name)? {
+        return Err(Missing::Fact("the cluster's DNS could not be asked".into()));
+    }
+    if failure == DnsFailure::NxDomain && names::is_completed(case, &name)? {
+        return Ok(None);
+    }
     let confidence = match failure {
         DnsFailure::NxDomain | DnsFailure::NoData | DnsFailure::InvalidName => Confidence::Proven,
         DnsFailure::ServFail | DnsFailure::Refused | DnsFailure::Timeout | DnsFailure::Unreachable => Confidence::Likely,

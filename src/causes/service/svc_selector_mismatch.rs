@@ -3,7 +3,7 @@ use crate::causes::{Case, Cause, Judgement, When};
 use crate::probe::Signature;
 use std::collections::BTreeMap;
 
-use crate::snapshot::objects::{Labels, ObjectRef};
+use crate::snapshot::objects::{Labels, ObjectRef, Text};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -52,7 +52,10 @@ fn check(case: &Case<'_>) -> Judgement {
     let confidence = if near.is_some() { Confidence::Proven } else { Confidence::Likely };
     let message = match &near {
         Some((object, labels)) => {
-            format!("{reference} selects pods with {wanted}, and no pod has these labels; {object} makes pods with {}.", text(&differing(selector, labels)))
+            format!(
+                "{reference} selects pods with {wanted}, and no pod has these labels; {object} makes pods with {}.",
+                text(&differing(selector, labels))
+            )
         }
         None => format!("{reference} selects pods with {wanted}, and no pod of the namespace has these labels."),
     };
@@ -80,8 +83,13 @@ fn text(labels: &Labels) -> String {
 /// The workload or pod whose labels come nearest to the selector.
 fn nearest(case: &Case<'_>, selector: &Labels, name: &str) -> Option<(ObjectRef, Labels)> {
     let namespace = case.namespace();
-    let workloads = case.snapshot.workloads_in(namespace).filter(|w| w.meta.owner.is_none()).map(|w| (w.reference(), w.template_labels.clone()));
-    let pods = case.snapshot.pods_in(namespace).filter(|p| !p.has_ended() && p.meta.owner.is_none()).map(|p| (p.reference(), p.meta.labels.clone()));
+    let workloads =
+        case.snapshot.workloads_in(namespace).filter(|w| w.meta.owner.is_none()).map(|w| (w.reference(), w.template_labels.clone()));
+    let pods = case
+        .snapshot
+        .pods_in(namespace)
+        .filter(|p| !p.has_ended() && p.meta.owner.is_none())
+        .map(|p| (p.reference(), p.meta.labels.clone()));
     let scored = workloads.chain(pods).map(|(object, labels)| (score(selector, &labels, name, &object.key.name), object, labels));
     let best = scored.filter(|(score, _, _)| *score >= 0.5).max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(&a.1)))?;
     Some((best.1, best.2))
@@ -89,7 +97,7 @@ fn nearest(case: &Case<'_>, selector: &Labels, name: &str) -> Option<(ObjectRef,
 
 /// How near labels come to a selector: 1 for each label by value, less for one that only looks like it, and a little for the name.
 fn score(selector: &Labels, labels: &Labels, service: &str, name: &str) -> f64 {
-    let one = |(key, value): (&String, &String)| match labels.get(key) {
+    let one = |(key, value): (&Text, &Text)| match labels.get(key) {
         Some(has) if has == value => 1.0,
         Some(has) => strsim::normalized_damerau_levenshtein(has, value) * 0.9,
         // Labels that say whose pod it is often move between app, app.kubernetes.io/name and the like.
@@ -102,14 +110,15 @@ fn score(selector: &Labels, labels: &Labels, service: &str, name: &str) -> f64 {
 
 /// The labels that a person has to look at: those of the selector's keys that differ, else all.
 fn differing(selector: &Labels, labels: &Labels) -> Labels {
-    let same_key: Labels = labels.iter().filter(|(k, v)| selector.get(*k).is_some_and(|s| s != *v)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let same_key: Labels =
+        labels.iter().filter(|(k, v)| selector.get(k).is_some_and(|s| s != *v)).map(|(k, v)| (k.clone(), v.clone())).collect();
     if same_key.is_empty() { labels.clone() } else { same_key }
 }
 
 /// What turns the selector into one that matches: differing values replaced, keys that the pods do not have taken out.
-fn patch(selector: &Labels, labels: &Labels) -> BTreeMap<String, Option<String>> {
-    let mut patch: BTreeMap<String, Option<String>> =
-        selector.iter().filter(|(k, v)| labels.get(*k) != Some(v)).map(|(k, _)| (k.clone(), labels.get(k).cloned())).collect();
+fn patch(selector: &Labels, labels: &Labels) -> BTreeMap<Text, Option<Text>> {
+    let mut patch: BTreeMap<Text, Option<Text>> =
+        selector.iter().filter(|(k, v)| labels.get(k) != Some(v)).map(|(k, _)| (k.clone(), labels.get(k).cloned())).collect();
     let kept = selector.keys().any(|k| labels.contains_key(k));
     if !kept {
         let stable = labels.iter().filter(|(k, _)| *k != "pod-template-hash");

@@ -64,10 +64,9 @@ fn check(case: &Case<'_>) -> Judgement {
     finding = finding.states(format!("{} declares {states}", refusal.pod.reference()));
     let failing = refusal.first().map_or_else(|| case.failing_line(), ToString::to_string);
     Ok(match &refusal.elsewhere {
-        Some(found) if !refusal.all => finding
-            .saw(found.seen)
-            .proof(failing, found.seen.to_string())
-            .fix("Give the container's port the same name in every version, and that name to targetPort: each pod then keeps its own number."),
+        Some(found) if !refusal.all => finding.saw(found.seen).proof(failing, found.seen.to_string()).fix(
+            "Give the container's port the same name in every version, and that name to targetPort: each pod then keeps its own number.",
+        ),
         Some(found) => finding.saw(found.seen).proof(failing, found.seen.to_string()).fix(format!(
             "Set targetPort to {}{}.",
             found.port,
@@ -88,10 +87,16 @@ fn message(case: &Case<'_>, refusal: &Refusal<'_>, declared: &[String]) -> Strin
         Some(found) if refusal.all && found.grade > Grade::Accepts => {
             format!("Service {service} sends to port {port}, but its pods listen on {}.", found.port)
         }
-        Some(found) if refusal.all => format!("Service {service} sends to port {port}, which its pods refuse; they accept on {}.", found.port),
+        Some(found) if refusal.all => {
+            format!("Service {service} sends to port {port}, which its pods refuse; they accept on {}.", found.port)
+        }
         Some(found) => format!("Service {service} sends to port {port}, but {} listens on {}.", refusal.share(case), found.port),
         None => {
-            format!("Service {service} sends to port {port}, which {} refuses; its pods declare {}.", refusal.share(case), declared.join(", "))
+            format!(
+                "Service {service} sends to port {port}, which {} refuses; its pods declare {}.",
+                refusal.share(case),
+                declared.join(", ")
+            )
         }
     }
 }

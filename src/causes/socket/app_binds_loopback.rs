@@ -56,7 +56,9 @@ fn check(case: &Case<'_>) -> Judgement {
     };
     let share = refusal.share(case);
     let service = case.service_name();
-    let why = bound.as_ref().map_or("seems to listen on 127.0.0.1 only".to_owned(), |text| format!("is told to listen on loopback only ({text})"));
+    let why = bound
+        .as_ref()
+        .map_or("seems to listen on 127.0.0.1 only".to_owned(), |text| format!("is told to listen on loopback only ({text})"));
     let mut finding = CAUSE
         .finding(confidence, format!("Service {service} sends to port {port}, where {share} refuses; the application {why}."))
         .object(&refusal.pod.reference(), "spec.containers");
@@ -75,11 +77,12 @@ fn check(case: &Case<'_>) -> Judgement {
         .fix("Let the application bind every address: 0.0.0.0, or [::] for both IP families.")
         .command(refusal.deciding_command());
     let variable = bound.as_ref().and_then(|t| t.split_once('=')).filter(|(name, _)| !name.starts_with('-'));
-    for workload in case.path.backend.workloads.iter().take(1) {
-        let (namespace, name, kind) = (&workload.meta.namespace, &workload.meta.name, workload.kind.to_string().to_lowercase());
+    if let Some(workload) = case.path.backend.workloads.first().map(|w| w.reference()) {
         finding = finding.command(match variable {
-            Some((variable, value)) if !value.contains(':') => format!("kubectl -n {namespace} set env {kind}/{name} {variable}=0.0.0.0"),
-            _ => format!("kubectl -n {namespace} edit {kind} {name}"),
+            Some((variable, value)) if !value.contains(':') => {
+                format!("kubectl -n {} set env {} {variable}=0.0.0.0", workload.key.namespace, workload.argument())
+            }
+            _ => workload.kubectl("edit"),
         });
     }
     Ok(finding.into())

@@ -61,7 +61,9 @@ fn check(case: &Case<'_>) -> Judgement {
         }
         (Some(found), _) => format!("Service {service} and its pods say port {port}, but {share} listens on {}.", found.port),
         (None, Some(told)) => format!("Service {service} sends to port {port}, where {share} refuses; the application is told {told}."),
-        (None, None) => format!("Service {service} sends to port {port}, where {share} refuses; the application may listen on another port."),
+        (None, None) => {
+            format!("Service {service} sends to port {port}, where {share} refuses; the application may listen on another port.")
+        }
     };
     let mut finding = CAUSE.finding(confidence, message).object(&refusal.pod.reference(), "spec.containers");
     if let Some(service) = case.service_ref() {
@@ -90,17 +92,16 @@ fn fix(
 ) -> crate::causes::FindingBuilder {
     let port = refusal.port;
     let finding = finding.fix(match found {
-        Some(found) if refusal.named => format!("Let the application listen on {port}, or write {found} into the containerPort that the Service names."),
+        Some(found) if refusal.named => {
+            format!("Let the application listen on {port}, or write {found} into the containerPort that the Service names.")
+        }
         Some(found) => format!("Let the application listen on {port}, or write {found} into containerPort and targetPort."),
         None => format!("Let the application listen on {port} on every address."),
     });
     let variable = told.and_then(|t| t.split_once('=')).map(|(name, _)| name).filter(|n| !n.starts_with('-'));
-    case.path.backend.workloads.iter().take(1).fold(finding, |finding, workload| {
-        let (namespace, name) = (&workload.meta.namespace, &workload.meta.name);
-        let kind = workload.kind.to_string().to_lowercase();
-        finding.command(match variable {
-            Some(variable) => format!("kubectl -n {namespace} set env {kind}/{name} {variable}={port}"),
-            None => format!("kubectl -n {namespace} edit {kind} {name}"),
-        })
+    let Some(workload) = case.path.backend.workloads.first().map(|w| w.reference()) else { return finding };
+    finding.command(match variable {
+        Some(variable) => format!("kubectl -n {} set env {} {variable}={port}", workload.key.namespace, workload.argument()),
+        None => workload.kubectl("edit"),
     })
 }

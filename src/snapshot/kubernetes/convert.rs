@@ -1,22 +1,23 @@
 //! From API objects to the pruned objects of a snapshot. Pure.
 
+mod event;
 mod pod;
 mod policy;
+mod workload;
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::api::networking::v1 as networking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::wire;
 use crate::snapshot::objects::{
     AddressType, Condition, ConditionStatus, EndpointSlice, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
-    Kind, Labels, Meta, Namespace, Node, Object, Owner, PathType, PortRef, Requirement, Selector, Service, ServicePort, ServiceType,
-    SliceEndpoint, SlicePort, Transport, Workload,
+    Labels, Meta, Namespace, Node, Object, Owner, PathType, PortRef, Requirement, Selector, Service, ServicePort, ServiceType,
+    SliceEndpoint, SlicePort, Text, Transport,
 };
 
 /// Makes a snapshot's object of an API object.
@@ -38,18 +39,19 @@ const KEPT_ANNOTATIONS: &[&str] = &[
     "haproxy-ingress.github.io/",
     "projectcontour.io/",
     "prometheus.io/port",
+    "deployment.kubernetes.io/revision",
 ];
 
 fn meta(meta: ObjectMeta) -> Meta {
     let annotations = meta.annotations.unwrap_or_default();
     let owner = meta.owner_references.unwrap_or_default().into_iter().find(|o| o.controller == Some(true));
     Meta {
-        namespace: meta.namespace.unwrap_or_default(),
-        name: meta.name.unwrap_or_default(),
-        uid: meta.uid.unwrap_or_default(),
-        labels: meta.labels.unwrap_or_default(),
+        namespace: meta.namespace.unwrap_or_default().into(),
+        name: meta.name.unwrap_or_default().into(),
+        uid: meta.uid.unwrap_or_default().into(),
+        labels: meta.labels.unwrap_or_default().into(),
         annotations: annotations.into_iter().filter(|(k, _)| KEPT_ANNOTATIONS.iter().any(|p| k.starts_with(p))).collect(),
-        owner: owner.map(|o| Owner { kind: o.kind, name: o.name }),
+        owner: owner.map(|o| Owner { kind: o.kind.into(), name: o.name.into() }),
         created: time(meta.creation_timestamp),
         deleting: meta.deletion_timestamp.is_some(),
         generation: meta.generation.unwrap_or_default(),
@@ -83,33 +85,37 @@ fn transport(protocol: Option<&str>) -> Transport {
     }
 }
 
-fn condition(kind: String, status: &str, reason: Option<String>, message: Option<String>, since: Option<Time>) -> Condition {
+fn condition(condition: wire::Condition) -> Condition {
     Condition {
-        condition_type: kind,
-        status: status.parse().unwrap_or(ConditionStatus::Unknown),
-        reason: reason.filter(|r| !r.is_empty()),
-        message: message.filter(|m| !m.is_empty()),
-        since: time(since),
+        condition_type: condition.type_.unwrap_or_default().into(),
+        status: condition.status.and_then(|s| s.parse().ok()).unwrap_or(ConditionStatus::Unknown),
+        reason: condition.reason.filter(|r| !r.is_empty()),
+        message: condition.message.filter(|m| !m.is_empty()),
+        since: time(condition.last_transition_time),
     }
+}
+
+fn conditions(conditions: Option<Vec<wire::Condition>>) -> Vec<Condition> {
+    conditions.unwrap_or_default().into_iter().map(condition).collect()
 }
 
 fn selector(selector: LabelSelector) -> Selector {
     let expressions = selector.match_expressions.unwrap_or_default().into_iter();
     Selector {
-        labels: selector.match_labels.unwrap_or_default(),
+        labels: selector.match_labels.unwrap_or_default().into(),
         expressions: expressions
             .filter_map(|e| Some(Requirement { key: e.key, operator: e.operator.parse().ok()?, values: e.values.unwrap_or_default() }))
             .collect(),
     }
 }
 
-impl Convert for networking::Ingress {
+impl Convert for wire::Ingress {
     fn convert(self) -> Object {
         let spec = self.spec.unwrap_or_default();
         let addresses = self.status.and_then(|s| s.load_balancer).and_then(|l| l.ingress).unwrap_or_default();
         let meta = meta(self.metadata);
         // The annotation is the older form and still read by every controller where the field is not set.
-        let class = spec.ingress_class_name.or_else(|| meta.annotations.get("kubernetes.io/ingress.class").cloned());
+        let class = spec.ingress_class_name.map(Text::from).or_else(|| meta.annotations.get("kubernetes.io/ingress.class").cloned());
         Object::Ingress(Ingress {
             class,
             default_backend: spec.default_backend.map(backend),
@@ -144,14 +150,14 @@ fn backend(backend: networking::IngressBackend) -> IngressBackend {
         (Some(service), _) => {
             let port = service.port.and_then(|p| p.name.map(PortRef::Name).or_else(|| port_number(p.number?).map(PortRef::Number)));
             // The API asks for one of both; 0 stands for neither and is a port that no Service has.
-            IngressBackend::Service { name: service.name, port: port.unwrap_or(PortRef::Number(0)) }
+            IngressBackend::Service { name: service.name.into(), port: port.unwrap_or(PortRef::Number(0)) }
         }
         (None, Some(resource)) => IngressBackend::Resource(format!("{}/{}", resource.kind, resource.name)),
         (None, None) => IngressBackend::Resource("nothing".into()),
     }
 }
 
-impl Convert for networking::IngressClass {
+impl Convert for wire::IngressClass {
     fn convert(self) -> Object {
         let meta = meta(self.metadata);
         let is_default = meta.annotations.get("ingressclass.kubernetes.io/is-default-class").is_some_and(|v| v == "true");
@@ -159,7 +165,7 @@ impl Convert for networking::IngressClass {
     }
 }
 
-impl Convert for core::Service {
+impl Convert for wire::Service {
     fn convert(self) -> Object {
         let spec = self.spec.unwrap_or_default();
         let load_balancer = self.status.and_then(|s| s.load_balancer).and_then(|l| l.ingress).unwrap_or_default();
@@ -173,7 +179,7 @@ impl Convert for core::Service {
                 Some("ExternalName") => ServiceType::ExternalName,
                 _ => ServiceType::ClusterIP,
             },
-            selector: spec.selector.filter(|s| !s.is_empty()),
+            selector: spec.selector.filter(|s| !s.is_empty()).map(Labels::from),
             ports: spec.ports.unwrap_or_default().into_iter().filter_map(service_port).collect(),
             cluster_ips: addresses(cluster_ips),
             headless,
@@ -181,7 +187,18 @@ impl Convert for core::Service {
             publish_not_ready: spec.publish_not_ready_addresses.unwrap_or_default(),
             external_ips: addresses(spec.external_ips.unwrap_or_default()),
             addresses: load_balancer.into_iter().filter_map(|a| a.ip.or(a.hostname)).collect(),
+            families: spec.ip_families.unwrap_or_default().iter().map(|f| address_type(f)).collect(),
+            load_balancer_class: spec.load_balancer_class,
+            internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
         })
+    }
+}
+
+fn address_type(text: &str) -> AddressType {
+    match text {
+        "IPv6" => AddressType::IPv6,
+        "FQDN" => AddressType::FQDN,
+        _ => AddressType::IPv4,
     }
 }
 
@@ -197,18 +214,15 @@ fn service_port(port: core::ServicePort) -> Option<ServicePort> {
     })
 }
 
-impl Convert for discovery::EndpointSlice {
+impl Convert for wire::EndpointSlice {
     fn convert(self) -> Object {
         let labels = self.metadata.labels.clone().unwrap_or_default();
         Object::EndpointSlice(EndpointSlice {
-            service: labels.get("kubernetes.io/service-name").cloned(),
-            managed_by: labels.get("endpointslice.kubernetes.io/managed-by").cloned(),
-            meta: meta(self.metadata),
-            address_type: match self.address_type.as_str() {
-                "IPv6" => AddressType::IPv6,
-                "FQDN" => AddressType::FQDN,
-                _ => AddressType::IPv4,
-            },
+            service: labels.get("kubernetes.io/service-name").map(Text::from),
+            managed_by: labels.get("endpointslice.kubernetes.io/managed-by").map(Text::from),
+            // Slices are looked up by their Service, and nothing asks for their other labels.
+            meta: Meta { uid: Text::default(), labels: Labels::default(), ..meta(self.metadata) },
+            address_type: address_type(&self.address_type),
             ports: self
                 .ports
                 .unwrap_or_default()
@@ -229,128 +243,36 @@ fn slice_endpoint(endpoint: discovery::Endpoint) -> SliceEndpoint {
     let conditions = endpoint.conditions.unwrap_or_default();
     let pod = endpoint.target_ref.filter(|r| r.kind.as_deref() == Some("Pod")).and_then(|r| r.name);
     SliceEndpoint {
+        ip: endpoint.addresses.first().and_then(|a| a.parse().ok()),
         addresses: endpoint.addresses,
         ready: conditions.ready,
         serving: conditions.serving,
         terminating: conditions.terminating,
-        node: endpoint.node_name,
-        pod,
+        node: endpoint.node_name.map(Text::from),
+        pod: pod.map(Text::from),
     }
 }
 
-impl Convert for core::Node {
+impl Convert for wire::Node {
     fn convert(self) -> Object {
         let status = self.status.unwrap_or_default();
-        let conditions = status.conditions.unwrap_or_default().into_iter();
         Object::Node(Node {
             meta: meta(self.metadata),
             addresses: addresses(status.addresses.unwrap_or_default().into_iter().map(|a| a.address)),
             unschedulable: self.spec.and_then(|s| s.unschedulable).unwrap_or_default(),
-            conditions: conditions.map(|c| condition(c.type_, &c.status, c.reason, c.message, c.last_transition_time)).collect(),
+            conditions: conditions(status.conditions),
         })
     }
 }
 
-impl Convert for core::Namespace {
+impl Convert for wire::Namespace {
     fn convert(self) -> Object {
         Object::Namespace(Namespace { meta: meta(self.metadata) })
     }
 }
 
-fn template_labels(metadata: Option<ObjectMeta>) -> Labels {
-    metadata.and_then(|m| m.labels).unwrap_or_default()
-}
-
-/// The conditions of every workload kind have the same fields but are types of their own.
-macro_rules! conditions {
-    ($conditions:expr) => {
-        $conditions
-            .unwrap_or_default()
-            .into_iter()
-            .map(|c| condition(c.type_, &c.status, c.reason, c.message, c.last_transition_time))
-            .collect()
-    };
-}
-
-impl Convert for Deployment {
-    fn convert(self) -> Object {
-        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
-        Object::Workload(Workload {
-            kind: Kind::Deployment,
-            meta: meta(self.metadata),
-            desired: spec.replicas.unwrap_or(1),
-            current: status.replicas.unwrap_or_default(),
-            ready: status.ready_replicas.unwrap_or_default(),
-            template_labels: template_labels(spec.template.metadata),
-            conditions: conditions!(status.conditions),
-        })
-    }
-}
-
-impl Convert for ReplicaSet {
-    fn convert(self) -> Object {
-        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
-        Object::Workload(Workload {
-            kind: Kind::ReplicaSet,
-            meta: meta(self.metadata),
-            desired: spec.replicas.unwrap_or(1),
-            current: status.replicas,
-            ready: status.ready_replicas.unwrap_or_default(),
-            template_labels: template_labels(spec.template.and_then(|t| t.metadata)),
-            conditions: conditions!(status.conditions),
-        })
-    }
-}
-
-impl Convert for StatefulSet {
-    fn convert(self) -> Object {
-        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
-        Object::Workload(Workload {
-            kind: Kind::StatefulSet,
-            meta: meta(self.metadata),
-            desired: spec.replicas.unwrap_or(1),
-            current: status.replicas,
-            ready: status.ready_replicas.unwrap_or_default(),
-            template_labels: template_labels(spec.template.metadata),
-            conditions: conditions!(status.conditions),
-        })
-    }
-}
-
-impl Convert for DaemonSet {
-    fn convert(self) -> Object {
-        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
-        Object::Workload(Workload {
-            kind: Kind::DaemonSet,
-            meta: meta(self.metadata),
-            desired: status.desired_number_scheduled,
-            current: status.current_number_scheduled,
-            ready: status.number_ready,
-            template_labels: template_labels(spec.template.metadata),
-            conditions: conditions!(status.conditions),
-        })
-    }
-}
-
-impl Convert for Job {
-    fn convert(self) -> Object {
-        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
-        Object::Workload(Workload {
-            kind: Kind::Job,
-            meta: meta(self.metadata),
-            desired: spec.parallelism.unwrap_or(1),
-            current: status.active.unwrap_or_default(),
-            ready: status.ready.unwrap_or_default(),
-            template_labels: template_labels(spec.template.metadata),
-            conditions: conditions!(status.conditions),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn object<K: Convert + serde::de::DeserializeOwned>(yaml: &str) -> Object {
@@ -360,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_missing_target_port_is_the_service_port() {
-        let Object::Service(service) = object::<core::Service>("metadata: {name: web, namespace: shop}\nspec: {ports: [{port: 80}]}")
+        let Object::Service(service) = object::<wire::Service>("metadata: {name: web, namespace: shop}\nspec: {ports: [{port: 80}]}")
         else {
             panic!("not a Service")
         };
@@ -371,7 +293,7 @@ mod tests {
     #[test]
     fn the_older_class_annotation_counts_where_the_field_is_not_set() {
         let yaml = "metadata: {name: web, namespace: shop, annotations: {kubernetes.io/ingress.class: traefik, other/thing: x}}\nspec: {}";
-        let Object::Ingress(ingress) = object::<networking::Ingress>(yaml) else { panic!("not an Ingress") };
+        let Object::Ingress(ingress) = object::<wire::Ingress>(yaml) else { panic!("not an Ingress") };
         assert_eq!(ingress.class.as_deref(), Some("traefik"));
         assert!(!ingress.meta.annotations.contains_key("other/thing"));
     }
@@ -379,15 +301,8 @@ mod tests {
     #[test]
     fn an_endpoint_without_conditions_keeps_that_it_has_none() {
         let yaml = "metadata: {name: a, namespace: b, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\nendpoints: [{addresses: [10.0.0.1]}]";
-        let Object::EndpointSlice(slice) = object::<discovery::EndpointSlice>(yaml) else { panic!("not a slice") };
+        let Object::EndpointSlice(slice) = object::<wire::EndpointSlice>(yaml) else { panic!("not a slice") };
         assert_eq!(slice.service.as_deref(), Some("web"));
         assert_eq!(slice.endpoints[0].ready, None);
-    }
-
-    #[test]
-    fn labels_of_a_workload_are_those_of_its_pods() {
-        let yaml = "metadata: {name: web, namespace: shop}\nspec: {replicas: 0, selector: {}, template: {metadata: {labels: {app: web}}}}";
-        let Object::Workload(workload) = object::<Deployment>(yaml) else { panic!("not a workload") };
-        assert_eq!((workload.desired, workload.template_labels), (0, BTreeMap::from([("app".into(), "web".into())])));
     }
 }

@@ -2,17 +2,20 @@
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core, discovery::v1 as discovery, networking::v1 as networking};
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
 
 use super::convert::Convert;
+use super::wire;
 use crate::snapshot::objects::{Kind, Object};
 use crate::snapshot::{Coverage, Snapshot};
 
 /// Objects asked for at once.
 const PAGE: u32 = 500;
+/// Pages that wait to be taken into the snapshot.
+const PAGES_AHEAD: usize = 4;
 
 /// Why nothing could be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -44,35 +47,50 @@ pub enum ListError {
 /// # Errors
 /// Fails only where nothing at all can be read: unreachable, credentials refused, or Ingresses and Services both forbidden.
 pub async fn load(client: &Client, url: &str, namespace: &str) -> Result<Snapshot, ListError> {
+    // Pages are taken into the snapshot as they come: a whole list would stand in memory twice.
+    let (pages, mut read) = mpsc::channel(PAGES_AHEAD);
+    let from = Source { client, namespace, pages };
     let loads: Vec<BoxFuture<'_, (Kind, Loaded)>> = vec![
-        all::<networking::Ingress>(client, Kind::Ingress, namespace),
-        whole::<networking::IngressClass>(client, Kind::IngressClass),
-        all::<core::Service>(client, Kind::Service, namespace),
-        all::<discovery::EndpointSlice>(client, Kind::EndpointSlice, namespace),
-        all::<core::Pod>(client, Kind::Pod, namespace),
-        whole::<core::Node>(client, Kind::Node),
-        whole::<core::Namespace>(client, Kind::Namespace),
-        all::<networking::NetworkPolicy>(client, Kind::NetworkPolicy, namespace),
-        all::<apps::Deployment>(client, Kind::Deployment, namespace),
-        all::<apps::ReplicaSet>(client, Kind::ReplicaSet, namespace),
-        all::<apps::StatefulSet>(client, Kind::StatefulSet, namespace),
-        all::<apps::DaemonSet>(client, Kind::DaemonSet, namespace),
-        all::<batch::Job>(client, Kind::Job, namespace),
+        from.all::<wire::Ingress>(Kind::Ingress),
+        from.whole::<wire::IngressClass>(Kind::IngressClass),
+        from.all::<wire::Service>(Kind::Service),
+        from.all::<wire::EndpointSlice>(Kind::EndpointSlice),
+        from.all::<wire::Pod>(Kind::Pod),
+        from.whole::<wire::Node>(Kind::Node),
+        from.whole::<wire::Namespace>(Kind::Namespace),
+        from.all::<wire::NetworkPolicy>(Kind::NetworkPolicy),
+        from.all::<wire::Deployment>(Kind::Deployment),
+        from.all::<wire::ReplicaSet>(Kind::ReplicaSet),
+        from.all::<wire::StatefulSet>(Kind::StatefulSet),
+        from.all::<wire::DaemonSet>(Kind::DaemonSet),
+        from.all::<wire::Job>(Kind::Job),
+        from.all::<wire::HorizontalPodAutoscaler>(Kind::HorizontalPodAutoscaler),
+        from.all::<wire::Event>(Kind::Event),
     ];
     let mut snapshot = Snapshot::default();
+    let loading = async {
+        let loaded: Vec<(Kind, Loaded)> = futures::stream::iter(loads).buffer_unordered(8).collect().await;
+        // Nobody sends any more.
+        drop(from);
+        loaded
+    };
+    let taking = async {
+        while let Some(objects) = read.recv().await {
+            snapshot.extend(objects);
+        }
+    };
+    let (loaded, ()) = futures::join!(loading, taking);
     let mut forbidden = None;
-    let mut loaded = futures::stream::iter(loads).buffer_unordered(8);
-    while let Some((kind, result)) = loaded.next().await {
+    for (kind, result) in loaded {
         match result {
-            Ok((objects, coverage)) => {
-                snapshot.extend(objects);
-                snapshot.cover(kind, coverage);
-            }
+            Ok(coverage) => snapshot.cover(kind, coverage),
             Err(error) => {
                 let why = explain(&error, url)?;
                 if matches!(kind, Kind::Ingress | Kind::Service) {
                     forbidden = Some(why.clone());
                 }
+                // Pages that came before it failed are no answer.
+                snapshot.references(kind).iter().for_each(|r| snapshot.remove(r));
                 snapshot.cover(kind, Coverage::Failed(why));
             }
         }
@@ -84,47 +102,59 @@ pub async fn load(client: &Client, url: &str, namespace: &str) -> Result<Snapsho
     }
 }
 
-type Loaded = Result<(Vec<Object>, Coverage), kube::Error>;
+type Loaded = Result<Coverage, kube::Error>;
 
-/// A namespaced kind of all namespaces; where that is forbidden, of one.
-fn all<'a, K>(client: &'a Client, kind: Kind, namespace: &'a str) -> BoxFuture<'a, (Kind, Loaded)>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Convert + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    K::DynamicType: Default,
-{
-    async move {
-        let result = match pages(Api::<K>::all(client.clone())).await {
-            Err(kube::Error::Api(status)) if status.code == 403 => pages(Api::<K>::namespaced(client.clone(), namespace))
-                .await
-                .map(|objects| (objects, Coverage::Only(namespace.to_owned(), status.message.clone()))),
-            other => other.map(|objects| (objects, Coverage::Complete)),
-        };
-        (kind, result)
+/// Where lists come from, and where their pages go.
+struct Source<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    pages: mpsc::Sender<Vec<Object>>,
+}
+
+impl<'a> Source<'a> {
+    /// A namespaced kind of all namespaces; where that is forbidden, of one.
+    fn all<K>(&self, kind: Kind) -> BoxFuture<'a, (Kind, Loaded)>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Convert + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+        K::DynamicType: Default,
+    {
+        let (client, namespace, to) = (self.client, self.namespace, self.pages.clone());
+        async move {
+            let result = match pages(Api::<K>::all(client.clone()), kind, &to).await {
+                Err(kube::Error::Api(status)) if status.code == 403 => pages(Api::<K>::namespaced(client.clone(), namespace), kind, &to)
+                    .await
+                    .map(|()| Coverage::Only(namespace.to_owned(), status.message.clone())),
+                other => other.map(|()| Coverage::Complete),
+            };
+            (kind, result)
+        }
+        .boxed()
     }
-    .boxed()
+
+    /// A cluster-wide kind.
+    fn whole<K>(&self, kind: Kind) -> BoxFuture<'a, (Kind, Loaded)>
+    where
+        K: Resource + Convert + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+        K::DynamicType: Default,
+    {
+        let (client, to) = (self.client, self.pages.clone());
+        async move { (kind, pages(Api::<K>::all(client.clone()), kind, &to).await.map(|()| Coverage::Complete)) }.boxed()
+    }
 }
 
-/// A cluster-wide kind.
-fn whole<K>(client: &Client, kind: Kind) -> BoxFuture<'_, (Kind, Loaded)>
-where
-    K: Resource + Convert + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    K::DynamicType: Default,
-{
-    async move { (kind, pages(Api::<K>::all(client.clone())).await.map(|objects| (objects, Coverage::Complete))) }.boxed()
-}
-
-async fn pages<K>(api: Api<K>) -> Result<Vec<Object>, kube::Error>
+async fn pages<K>(api: Api<K>, kind: Kind, to: &mpsc::Sender<Vec<Object>>) -> Result<(), kube::Error>
 where
     K: Resource + Convert + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let mut objects = Vec::new();
     let mut parameters = ListParams::default().limit(PAGE);
+    parameters.field_selector = super::fields(kind).map(str::to_owned);
     loop {
         let page = api.list(&parameters).await?;
-        objects.extend(page.items.into_iter().map(Convert::convert));
+        // Whoever takes them takes all of them.
+        let _ = to.send(page.items.into_iter().map(Convert::convert).collect()).await;
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(objects),
+            None => return Ok(()),
         }
     }
 }

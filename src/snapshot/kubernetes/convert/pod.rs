@@ -2,48 +2,53 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{Convert, addresses, condition, meta, port_number, port_ref, time, transport};
-use crate::snapshot::objects::{Container, ContainerPort, ContainerState, Object, Phase, Pod, ProbeAction, ProbeSpec, Termination};
+use super::{Convert, addresses, condition, meta, port_number, port_ref, time, transport, wire};
+use crate::snapshot::objects::{
+    Container, ContainerPort, ContainerSpec, ContainerState, Object, Phase, Pod, ProbeAction, ProbeSpec, Termination, Text,
+};
 
 /// Arguments kept of one container, and characters of each: enough for flags and listen addresses, not for scripts.
 const MOST_ARGUMENTS: usize = 64;
 const LONGEST_ARGUMENT: usize = 256;
+/// Steps on a pod's way up that tell nothing once they are done; every pod has them.
+const PASSED: &[&str] = &["PodReadyToStartContainers", "PodScheduled", "Initialized"];
 
-impl Convert for core::Pod {
+impl Convert for wire::Pod {
     fn convert(self) -> Object {
         let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
         let ips = status.pod_ips.map(|ips| ips.into_iter().map(|i| i.ip).collect()).unwrap_or_else(|| Vec::from_iter(status.pod_ip));
-        let conditions = status.conditions.unwrap_or_default().into_iter();
+        let tells = |c: &wire::Condition| !(c.status.as_deref() == Some("True") && c.type_.as_deref().is_some_and(|t| PASSED.contains(&t)));
+        let conditions = status.conditions.unwrap_or_default().into_iter().filter(tells);
         Object::Pod(Box::new(Pod {
             meta: meta(self.metadata),
-            node: spec.node_name,
+            node: spec.node_name.map(Text::from),
             ips: addresses(ips),
             host_network: spec.host_network.unwrap_or_default(),
-            service_account: spec.service_account_name,
+            service_account: spec.service_account_name.map(Text::from),
             phase: status.phase.as_deref().and_then(|p| p.parse().ok()).unwrap_or(Phase::Pending),
             reason: status.reason.filter(|r| !r.is_empty()),
-            conditions: conditions.map(|c| condition(c.type_, &c.status, c.reason, c.message, c.last_transition_time)).collect(),
-            containers: containers(spec.containers, status.container_statuses.unwrap_or_default()),
-            init_containers: containers(spec.init_containers.unwrap_or_default(), status.init_container_statuses.unwrap_or_default()),
+            conditions: conditions.map(condition).collect(),
+            readiness_gates: spec.readiness_gates.unwrap_or_default().into_iter().map(|g| g.condition_type).collect(),
+            containers: containers(spec.containers, status.container_statuses),
+            init_containers: containers(spec.init_containers, status.init_container_statuses),
         }))
     }
 }
 
-fn containers(specs: Vec<core::Container>, statuses: Vec<core::ContainerStatus>) -> Vec<Container> {
-    specs
-        .into_iter()
-        .map(|spec| {
-            let status = statuses.iter().find(|s| s.name == spec.name).cloned();
-            container(spec, status)
-        })
-        .collect()
+fn containers(specs: Option<Vec<wire::Container>>, statuses: Option<Vec<wire::ContainerStatus>>) -> Vec<Container> {
+    let mut statuses = statuses.unwrap_or_default();
+    let with_status = |spec: wire::Container| {
+        let status = statuses.iter().position(|s| s.name == spec.name).map(|at| statuses.swap_remove(at));
+        container(spec, status)
+    };
+    specs.unwrap_or_default().into_iter().map(with_status).collect()
 }
 
-fn container(spec: core::Container, status: Option<core::ContainerStatus>) -> Container {
+fn container(spec: wire::Container, status: Option<wire::ContainerStatus>) -> Container {
     let args = spec.command.unwrap_or_default().into_iter().chain(spec.args.unwrap_or_default());
     let memory_limit = spec.resources.and_then(|r| r.limits).and_then(|l| l.get("memory").map(|q| q.0.clone()));
-    let mut container = Container {
-        name: spec.name,
+    let spec = ContainerSpec {
+        name: spec.name.unwrap_or_default(),
         image: spec.image.unwrap_or_default(),
         ports: spec.ports.unwrap_or_default().into_iter().filter_map(container_port).collect(),
         args: args.take(MOST_ARGUMENTS).map(|a| a.chars().take(LONGEST_ARGUMENT).collect()).collect(),
@@ -52,11 +57,11 @@ fn container(spec: core::Container, status: Option<core::ContainerStatus>) -> Co
         liveness: spec.liveness_probe.and_then(probe),
         startup: spec.startup_probe.and_then(probe),
         memory_limit,
-        ..Container::default()
     };
+    let mut container = Container { spec: spec.into(), ..Container::default() };
     if let Some(status) = status {
-        container.ready = status.ready;
-        container.restarts = status.restart_count;
+        container.ready = status.ready.unwrap_or_default();
+        container.restarts = status.restart_count.unwrap_or_default();
         container.state = status.state.map(state).unwrap_or_default();
         container.last_termination = status.last_state.and_then(|s| s.terminated).map(termination);
     }
@@ -74,13 +79,14 @@ fn container_port(port: core::ContainerPort) -> Option<ContainerPort> {
 
 /// A literal environment value that says where a server listens. Values from Secrets and ConfigMaps are references, which are not
 /// followed; names that sound like a credential are never kept.
-fn listen_setting(variable: core::EnvVar) -> Option<(String, String)> {
+fn listen_setting(variable: wire::EnvVar) -> Option<(String, String)> {
     const NAMES: &[&str] = &["PORT", "HOST", "BIND", "LISTEN", "ADDR"];
     const SECRET: &[&str] = &["PASS", "TOKEN", "KEY", "SECRET", "CREDENTIAL", "AUTH"];
-    let name = variable.name.to_ascii_uppercase();
+    let written = variable.name?;
+    let name = written.to_ascii_uppercase();
     let value = variable.value.filter(|v| v.len() <= 64)?;
     let wanted = NAMES.iter().any(|n| name.contains(n)) && !SECRET.iter().any(|s| name.contains(s));
-    wanted.then_some((variable.name, value))
+    wanted.then_some((written, value))
 }
 
 fn probe(probe: core::Probe) -> Option<ProbeSpec> {
@@ -135,7 +141,7 @@ mod tests {
 
     #[test]
     fn listen_settings_are_kept_and_credentials_are_not() {
-        let variable = |name: &str, value: &str| core::EnvVar { name: name.into(), value: Some(value.into()), ..core::EnvVar::default() };
+        let variable = |name: &str, value: &str| wire::EnvVar { name: Some(name.into()), value: Some(value.into()) };
         assert!(listen_setting(variable("PORT", "3000")).is_some());
         assert!(listen_setting(variable("HOST_PASSWORD", "x")).is_none());
         assert!(listen_setting(variable("COLOUR", "blue")).is_none());
@@ -143,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_container_is_joined_with_its_status_by_name() {
-        let pod: core::Pod = serde_yaml::from_str(
+        let pod: wire::Pod = serde_yaml::from_str(
             "metadata: {name: p, namespace: n}
 spec: {containers: [{name: a, args: [--port, '80']}, {name: b}]}
 status:

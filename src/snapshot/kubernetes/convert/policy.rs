@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::networking::v1 as networking;
 
-use super::{Convert, meta, port_number, port_ref, selector, transport};
+use super::{Convert, meta, port_number, port_ref, selector, transport, wire};
 use crate::snapshot::objects::{NetworkPolicy, Object, PolicyPeer, PolicyPort, PolicyRule};
 
-impl Convert for networking::NetworkPolicy {
+impl Convert for wire::NetworkPolicy {
     fn convert(self) -> Object {
         let spec = self.spec.unwrap_or_default();
         // policyTypes defaults to Ingress, and to Egress as well where egress rules are there (API reference, NetworkPolicySpec).

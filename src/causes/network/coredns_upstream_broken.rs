@@ -1,0 +1,74 @@
+use super::names;
+use crate::api::{Confidence, Hop, Severity};
+use crate::causes::{Case, Cause, Judgement, NO_SUCH_HOST, When};
+use crate::path::dns;
+use crate::probe::Signature;
+use crate::snapshot::objects::{Kind, ObjectRef};
+
+/// See `docs`.
+pub static CAUSE: Cause = Cause {
+    slug: "coredns-upstream-broken",
+    summary: "the cluster's DNS knows its own names and cannot look up any other",
+    hop: Hop::Network,
+    severity: Severity::Error,
+    when: When::NotWorking,
+    signatures: &[Signature::DnsFail],
+    explains: &["svc-externalname-unresolvable"],
+    since: "0.1.0",
+    docs: r"
+## What it means
+The route leads to a name outside of the cluster. The cluster's DNS hands such names on to other servers, and these do not answer it.
+
+## What you see
+502 on most gateways after a while; CoreDNS logs `read udp … i/o timeout` for its forwarder. Names of Services resolve as ever.
+
+## How we know
+The same server finds a name of the cluster, fails for the route's name, and fails in the same way for a name under `.invalid`, which every working resolver knows not to exist.
+
+## How to fix
+Mend what CoreDNS forwards to: the `forward` line of its Corefile, or the `resolv.conf` of the nodes that it reads, and the way to these servers.
+
+## Looks like
+`svc-externalname-unresolvable`: only this name fails, and another is answered. `coredns-down`: names of the cluster fail as well.
+
+## Limits
+Placeholder names such as those under `.example` and `.invalid` are left to `svc-externalname-unresolvable`. A cluster that is meant to have no names of the outside looks the same.
+",
+    check,
+};
+
+fn check(case: &Case<'_>) -> Judgement {
+    let name = names::external(case)?.filter(|n| n.trim_end_matches('.').contains('.') && !dns::is_inside(n) && !dns::is_placeholder(n));
+    let Some(name) = name.filter(|_| !names::is_not_found(case)) else { return Ok(None) };
+    if dns::servers(case.snapshot).is_empty() {
+        return Ok(None);
+    }
+    let failing = case.ask(case.resolve(name))?;
+    if !names::is_failing(failing) {
+        return Ok(None);
+    }
+    let (inside, none) = (case.resolve(dns::KNOWN_NAME), case.resolve(NO_SUCH_HOST));
+    case.ask_all(vec![inside.clone(), none.clone()])?;
+    let (inside, none) = (case.ask(inside)?, case.ask(none)?);
+    if !names::is_found(inside) || !names::is_failing(none) {
+        return Ok(None);
+    }
+    let Some(service) = dns::services(case.snapshot).next() else { return Ok(None) };
+    let reference = ObjectRef { kind: Kind::Service, key: service.meta.key() };
+    let confidence = if names::may_ask_elsewhere(case) { Confidence::Likely } else { Confidence::Proven };
+    let namespace = &service.meta.namespace;
+    Ok(CAUSE
+        .finding(
+            confidence,
+            format!("The cluster's DNS, {reference}, finds names of the cluster and no other, so {name} does not resolve."),
+        )
+        .object(&reference, "")
+        .saw(failing)
+        .saw(none)
+        .saw(inside)
+        .proof(failing.to_string(), inside.to_string())
+        .fix("Mend the servers that the cluster's DNS forwards to, or the way to them.")
+        .command(format!("kubectl -n {namespace} get configmap coredns -o yaml   # its forward line; /etc/resolv.conf is the node's"))
+        .command(format!("kubectl -n {namespace} logs -l k8s-app=kube-dns --tail=50"))
+        .into())
+}

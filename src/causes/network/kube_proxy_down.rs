@@ -1,0 +1,134 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::policies;
+use crate::api::{Confidence, Hop, Severity};
+use crate::causes::{Case, Cause, Judgement, When};
+use crate::path::{Dials, dns};
+use crate::probe::{Observation, Outcome, Probe, Signature};
+use crate::snapshot::objects::{Kind, ObjectRef, Pod, Service, Transport, Workload};
+
+/// See `docs`.
+pub static CAUSE: Cause = Cause {
+    slug: "kube-proxy-down",
+    summary: "the Service's address does not lead to its endpoints: kube-proxy is down, or its rules are stale",
+    hop: Hop::Network,
+    severity: Severity::Error,
+    when: When::NotWorking,
+    signatures: &[Signature::ConnTimeout, Signature::Refused, Signature::NetUnreach],
+    explains: &[],
+    since: "0.1.0",
+    docs: r"
+## What it means
+The gateway dials the address of the Service, which each node turns into one of an endpoint. On the gateway's node nobody does, or does it for a Service as it was some time ago.
+
+## What you see
+A time-out for Services that are new or have changed, while older ones work. Gateways that dial endpoints, as most do by default, see nothing of it. Names may fail to resolve on
+that node, since the DNS Service has such an address too.
+
+## How we know
+The gateway is told to dial the Service's address, its requests fail, and all endpoints answer the same request directly. The Service's address does not connect, while that of
+another Service does; or a kube-proxy pod of the gateway's node is not ready.
+
+## How to fix
+Bring kube-proxy back on the node, or restart it where its rules do not follow.
+
+## Looks like
+`svc-itp-local-no-endpoint`: the Service keeps to the endpoints of the caller's node. A network that does the work of kube-proxy itself has no such pod, and fails in the same way.
+
+## Limits
+A Service's address is asked from where Culprit stands, and every node has rules of its own. Where no such address can be reached from here, as from outside of the cluster, the
+finding is no more than Possible. What a gateway dials by its own configuration is known for Traefik alone; where it is not known, the Service's address has to fail from here too.
+",
+    check,
+};
+
+fn check(case: &Case<'_>) -> Judgement {
+    let (from, known) = match &case.path.backend.dials {
+        Dials::ServiceAddress(from) => (from.as_ref(), true),
+        Dials::Unknown => (None, false),
+        Dials::Endpoints => return Ok(None),
+    };
+    let Some(gateway) = case.gateway()?.filter(|_| policies::gets_no_answer(case)) else { return Ok(None) };
+    let (Some(service), Some(port)) = (case.service()?.filter(|s| !s.internal_local), case.service_port()?) else { return Ok(None) };
+    let views = case.walked()?;
+    if views.iter().any(|v| v.seen.signature().is_some()) {
+        return Ok(None);
+    }
+    let (Some(direct), Some(ip)) = (views.first(), service.cluster_ips.first()) else { return Ok(None) };
+    let address = SocketAddr::new(*ip, port.port);
+    let others: Vec<Probe> = controls(case).map(|to| case.connect_to(to)).collect();
+    case.ask_all(others.iter().cloned().chain([case.connect_to(address)]).collect())?;
+    let own = case.ask(case.connect_to(address))?;
+    let other = others.iter().filter_map(|p| case.seen.get(p)).find(|o| connects(o));
+    let down = gateway.pods.iter().find_map(|p| down_on(case, p));
+    let (confidence, what) = match (connects(own), other, &down) {
+        (true, _, None) => return Ok(None),
+        // What the gateway dials is not known: only that the address does not work, while others do, speaks for it.
+        (true, _, _) | (_, None, _) if !known => return Ok(None),
+        (true, _, Some(_)) => (Confidence::Likely, "which leads to its endpoints from here alone"),
+        (false, Some(_), Some(_)) if known => (Confidence::Proven, "which does not lead to its endpoints, though these answer"),
+        (false, Some(_), _) => (Confidence::Likely, "which does not lead to its endpoints, though these answer"),
+        (false, None, Some(_)) => (Confidence::Likely, "and its endpoints answer when they are asked directly"),
+        (false, None, None) => (Confidence::Possible, "and its endpoints answer when they are asked directly"),
+    };
+    let reference = ObjectRef { kind: Kind::Service, key: service.meta.key() };
+    let why = down.as_ref().map_or("kube-proxy may be down there, or its rules stale", |(_, text)| text);
+    let dials = if known { "The gateway dials" } else { "The gateway seems to dial" };
+    let mut finding = CAUSE.finding(confidence, format!("{dials} {reference} at {address}, {what}: {why}."));
+    if let Some((object, text)) = &down {
+        finding = finding.object(object, "status").states(text);
+    }
+    if let Some((object, field)) = from {
+        finding = finding.states(format!("{object}: {field} makes the gateway dial the Service's address"));
+    }
+    finding = finding.object(&reference, "spec.clusterIP");
+    finding = [Some(own), Some(direct.seen), other].into_iter().flatten().fold(finding, |f, seen| f.saw(seen));
+    let failing = if connects(own) { case.failing_line() } else { own.to_string() };
+    let node = gateway.pods.iter().find_map(|p| p.node.as_deref()).unwrap_or("NODE");
+    Ok(finding
+        .proof(failing, direct.seen.to_string())
+        .fix("Bring kube-proxy back on the gateway's node; restart it where its rules do not follow the Service.")
+        .command(format!("kubectl -n kube-system get pods -l k8s-app=kube-proxy -o wide --field-selector spec.nodeName={node}"))
+        .command("kubectl -n kube-system rollout restart daemonset kube-proxy")
+        .into())
+}
+
+fn connects(observation: &Observation) -> bool {
+    observation.outcome == Outcome::Connected
+}
+
+/// Addresses of other Services that have to work: the cluster's DNS and the gateway's own.
+fn controls(case: &Case<'_>) -> impl Iterator<Item = SocketAddr> {
+    let address = |s: &Service| {
+        let port = s.ports.iter().find(|p| p.transport == Transport::Tcp)?;
+        Some(SocketAddr::new(*s.cluster_ips.first()?, port.port))
+    };
+    let dns = dns::services(case.snapshot).find_map(|s| address(s));
+    let own = case.path.gateway.known().and_then(|g| address(&g.service));
+    [dns, own].into_iter().flatten()
+}
+
+/// The kube-proxy that should run on a pod's node and does not, in words.
+fn down_on(case: &Case<'_>, pod: &Arc<Pod>) -> Option<(ObjectRef, String)> {
+    let node = pod.node.as_deref()?;
+    let pods: Vec<&Arc<Pod>> = case.snapshot.pods_in("kube-system").filter(|p| is_proxy(p) && !p.has_ended()).collect();
+    let here = pods.iter().find(|p| p.node.as_deref() == Some(node));
+    match here {
+        Some(proxy) if proxy.is_ready() => None,
+        Some(proxy) => Some((proxy.reference(), format!("{} on the gateway's node {node} is not ready", proxy.reference()))),
+        None => {
+            let set = case.snapshot.workloads_in("kube-system").find(|w| is_set(w) && !pods.is_empty())?;
+            Some((set.reference(), format!("{} has no pod on the gateway's node {node}", set.reference())))
+        }
+    }
+}
+
+fn is_proxy(pod: &Pod) -> bool {
+    let labelled = ["k8s-app", "component"].iter().any(|key| pod.meta.labels.get(key).is_some_and(|v| v == "kube-proxy"));
+    labelled || pod.meta.owner.as_ref().is_some_and(|o| o.kind == "DaemonSet" && o.name == "kube-proxy")
+}
+
+fn is_set(workload: &Workload) -> bool {
+    workload.kind == Kind::DaemonSet && workload.meta.name == "kube-proxy"
+}

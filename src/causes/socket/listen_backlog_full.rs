@@ -1,0 +1,136 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::api::{Confidence, Hop, Severity};
+use crate::causes::network::policies::gets_no_answer;
+use crate::causes::{Case, Cause, EndToEnd, EndpointView, FindingBuilder, Judgement, Missing, When, ports};
+use crate::probe::{Observation, Outcome, Probe, Signature};
+use crate::snapshot::objects::Pod;
+
+/// See `docs`.
+pub static CAUSE: Cause = Cause {
+    slug: "listen-backlog-full",
+    summary: "the application does not accept connections as fast as they come, and its queue is full",
+    hop: Hop::Socket,
+    severity: Severity::Error,
+    when: When::NotWorking,
+    signatures: &[Signature::ConnTimeout],
+    explains: &["eps-all-not-ready", "node-firewall-blocks", "readiness-probe-misconfigured"],
+    since: "0.1.0",
+    docs: r"
+## What it means
+A connection waits in the listening socket's queue until the program accepts it. The queue is full, and the kernel drops what comes: too many connections, too few workers, a
+program that has stopped accepting, or a queue that is very short.
+
+## What you see
+Connections that time out under load, or succeed after one or three seconds, when the client's kernel has tried again. 504 on nginx, 503 on HAProxy and Envoy.
+
+## How we know
+One port of a ready pod is tried several times at once: some connections succeed and some do not. A policy or a firewall never succeeds by turns. A port of the same pod where
+nobody listens refuses at once, so packets are not lost on the way. Where no connection succeeds, it is named if the pod's own node does not get through either, or
+never asks; else `node-firewall-blocks` is.
+
+## How to fix
+More workers or replicas, a longer queue (the program's backlog and `net.core.somaxconn`), or a restart of a program that is stuck.
+
+## Looks like
+`netpol-ingress-deny` and `node-firewall-blocks` drop everything, always. `accept-without-service`: the queue is not full yet. `hpa-at-max`: why there are no more replicas.
+
+## Limits
+The queue itself is not seen from outside, so it is Likely; the finding has the command that shows it. A firewall that drops a single port looks like a queue that never moves.
+Pods that a NetworkPolicy selects are not judged.
+",
+    check,
+};
+
+/// Connections tried at once, beside the walk's; with the closed port they are as many as are sent to one address at a time.
+const TRIES: u8 = 3;
+/// Endpoints tried at most.
+const ENDPOINTS: usize = 2;
+
+fn check(case: &Case<'_>) -> Judgement {
+    for view in suspects(case)?.iter().take(ENDPOINTS) {
+        let (Some(pod), Some(to)) = (view.endpoint.pod.known(), view.endpoint.socket()) else { continue };
+        if let Some(drops) = tried(case, pod, to)? {
+            return Ok(finding(case, pod, to, &drops).into());
+        }
+    }
+    Ok(None)
+}
+
+/// Endpoints that do not take a connection, or took one while the gateway gets no answer by turns. Where none is ready, those that the kubelet
+/// does not get through to either.
+fn suspects<'a>(case: &Case<'a>) -> Result<Vec<EndpointView<'a>>, Missing> {
+    let by_turns = matches!(case.end_to_end, EndToEnd::Partly { .. }) && gets_no_answer(case);
+    let (ready, mut views) = ports::walked(case)?;
+    views.retain(|v| match v.seen.signature() {
+        Some(Signature::ConnTimeout) => true,
+        Some(Signature::ReadTimeout) | None => by_turns,
+        Some(_) => false,
+    });
+    // On the host's network the closed port is the node's, whose firewall may drop it.
+    let judged = |p: &Pod, port| if ready { p.is_ready() } else { p.runs() && ports::readiness_asks(p, port) };
+    views.retain(|v| v.endpoint.pod.known().is_some_and(|p| !p.host_network && judged(p, v.endpoint.port) && !is_selected(case, p)));
+    views.sort_by_key(|v| v.seen.signature() != Some(Signature::ConnTimeout));
+    Ok(views)
+}
+
+/// Whether a policy selects a pod: it drops or admits the closed port as it pleases, which then shows nothing.
+fn is_selected(case: &Case<'_>, pod: &Pod) -> bool {
+    let policies = case.path.backend.policies.known();
+    policies.into_iter().flatten().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels))
+}
+
+/// What trying a port several times showed.
+struct Drops<'a> {
+    dropped: &'a Observation,
+    taken: Option<&'a Observation>,
+    closed: &'a Observation,
+}
+
+/// Tries a port and a closed one of the same pod. Nothing where connections are not lost, or the network may be what loses them.
+fn tried<'a>(case: &Case<'a>, pod: &Pod, to: SocketAddr) -> Result<Option<Drops<'a>>, Missing> {
+    let brief = |to: SocketAddr, attempt| Probe { timeout: ports::AT_ONCE, ..case.connect_to(to).again(attempt) };
+    let tries: Vec<Probe> = (1..=TRIES).map(|n| brief(to, n)).collect();
+    let closed = ports::closed_port(case, to.ip());
+    case.ask_all(tries.iter().chain([&closed]).cloned().collect())?;
+    let closed = case.ask(closed)?;
+    if closed.signature() != Some(Signature::Refused) {
+        return Ok(None);
+    }
+    let tries: Vec<&Observation> = tries.iter().filter_map(|p| case.seen.get(p)).collect();
+    let is_lost = |o: &Observation| o.signature() == Some(Signature::ConnTimeout);
+    let taken = tries.iter().copied().find(|o| o.outcome == Outcome::Connected);
+    let Some(dropped) = tries.iter().copied().find(|o| is_lost(o)) else { return Ok(None) };
+    // Where the kubelet gets through to the port, something on the way may drop it as well as its socket.
+    let gets_through = ports::kubelet_gets_through(pod, to.port());
+    if taken.is_none() && (gets_through || !tries.iter().all(|o| is_lost(o))) {
+        return Ok(None);
+    }
+    Ok(Some(Drops { dropped, taken, closed }))
+}
+
+fn finding(case: &Case<'_>, pod: &Arc<Pod>, to: SocketAddr, drops: &Drops<'_>) -> FindingBuilder {
+    let (service, port) = (case.service_name(), to.port());
+    let share = if drops.taken.is_some() { "some of the connections" } else { "all connections" };
+    let message = format!(
+        "{} drops {share} to port {port} of Service {service}, though packets reach it: its queue of connections is full.",
+        pod.reference()
+    );
+    let mut finding = CAUSE.finding(Confidence::Likely, message).object(&pod.reference(), "spec.containers");
+    for seen in [Some(drops.dropped), drops.taken, Some(drops.closed)].into_iter().flatten() {
+        finding = finding.saw(seen);
+    }
+    let inside = format!("kubectl -n {} exec {}", pod.meta.namespace, pod.meta.name);
+    finding = finding
+        .proof(drops.dropped.to_string(), drops.taken.unwrap_or(drops.closed).to_string())
+        .fix("Give the application more workers or replicas and a longer queue; restart it where it has stopped accepting.")
+        .command(format!(
+            "{inside} -- cat /proc/net/tcp /proc/net/tcp6   # {port:04X} in state 0A: the second number of tx:rx is the queue"
+        ))
+        .command(format!("{inside} -- grep TcpExt /proc/net/netstat   # ListenOverflows and ListenDrops grow"));
+    if let Some(workload) = case.path.backend.workloads.first() {
+        finding = finding.command(workload.reference().kubectl("rollout restart"));
+    }
+    finding
+}
