@@ -33,7 +33,13 @@ async fn every_fault_is_named_with_its_cause_and_its_mending_is_seen() {
     let only = std::env::var("FAULT").unwrap_or_default();
     let faults: Vec<Fault> = Fault::all().into_iter().filter(|f| f.name.contains(&only)).collect();
     assert!(!faults.is_empty(), "no fault is called {only}");
-    let rows: Vec<Row> = futures::stream::iter(&faults).map(|f| f.run(&cluster)).buffer_unordered(AT_ONCE).collect().await;
+    let run = async |fault| (fault, Fault::run(fault, &cluster).await);
+    let mut rows: Vec<(&Fault, Row)> = futures::stream::iter(&faults).map(run).buffer_unordered(AT_ONCE).collect().await;
+    for (fault, row) in rows.iter_mut().filter(|(_, row)| row.deserves_another()) {
+        let at_first = std::mem::take(&mut row.wrong);
+        *row = Row { at_first, ..fault.run(&cluster).await };
+    }
+    let rows = rows.into_iter().map(|(_, row)| row).collect();
     let failed = e2e::table::print(rows);
     assert!(failed.is_empty(), "{} faults went wrong:\n{}", failed.len(), failed.join("\n"));
 }
@@ -43,9 +49,14 @@ async fn every_fault_is_named_with_its_cause_and_its_mending_is_seen() {
 async fn healthy_look_alikes_stay_healthy() {
     let cluster = Cluster::connect().await;
     let cases = Fault::healthy();
-    let wrong: Vec<Option<String>> =
-        futures::stream::iter(&cases).map(|c| c.stays_healthy(&cluster, Duration::from_secs(12))).buffer_unordered(AT_ONCE).collect().await;
-    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    let watched = Duration::from_secs(12);
+    let run = async |case| Some((case, Fault::stays_healthy(case, &cluster, watched).await?));
+    let at_first: Vec<Option<(&Fault, String)>> = futures::stream::iter(&cases).map(run).buffer_unordered(AT_ONCE).collect().await;
+    let mut wrong = Vec::new();
+    // A machine that is busy with other tests may fail a request for real; alone it may not.
+    for (case, at_first) in at_first.into_iter().flatten() {
+        wrong.extend(case.stays_healthy(&cluster, watched).await.map(|again| format!("{at_first}; again: {again}")));
+    }
     assert!(wrong.is_empty(), "{} look-alikes were taken for faults:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::Client;
 
 use super::CliError;
@@ -17,8 +17,11 @@ use crate::snapshot::objects::{Key, ObjectRef};
 
 /// Writes at once at most.
 const AT_ONCE: usize = 8;
+/// Attempts at one write.
+const ATTEMPTS: usize = 3;
 
-/// Writes every document's status where it differs from the one that is there; a Diagnosis that is missing is made.
+/// Writes every document's status where it differs from the one that is there; a Diagnosis that is missing is made. One that cannot be
+/// written keeps no other from it; the first such error is returned.
 pub async fn write(
     client: &Client,
     snapshot: &Snapshot,
@@ -28,7 +31,26 @@ pub async fn write(
     let there: BTreeMap<Key, &Document> = there.iter().map(|d| (key_of(&d.diagnosis), d)).collect();
     let wanted = documents.iter().filter(|(target, _)| !opted_out(snapshot, target));
     let writes = wanted.map(|(target, document)| one(client, snapshot, target, document, &there));
-    futures::stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await
+    let written: Vec<Result<(), CliError>> = futures::stream::iter(writes).buffered(AT_ONCE).collect().await;
+    written.into_iter().collect()
+}
+
+/// Writes again where no answer came: an API server may be busy, and the same apply twice is the same as once.
+async fn persevering<T, F: Future<Output = Result<T, kube::Error>>>(write: impl Fn() -> F) -> Result<T, kube::Error> {
+    for _ in 1..ATTEMPTS {
+        match write().await {
+            Err(error) if !matches!(error, kube::Error::Api(_)) => tracing::debug!(%error, "written again"),
+            answer => return answer,
+        }
+    }
+    write().await
+}
+
+/// Whether an object cannot be written because it, or its namespace, went while this ran.
+fn is_gone(error: &kube::Error, namespace: &str, name: &str) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let names = |what: &str| status.message.contains(&format!("\"{what}\" not found"));
+    status.message.contains("because it is being terminated") || (status.code == 404 && (names(name) || names(namespace)))
 }
 
 async fn one(
@@ -38,27 +60,27 @@ async fn one(
     document: &Diagnosis,
     there: &BTreeMap<Key, &Document>,
 ) -> Result<(), CliError> {
-    let name = document_name(target);
-    let failed = |error: kube::Error| {
-        // A Diagnosis that is gone is named in the answer; a resource that is not served is not.
-        let unserved = matches!(&error, kube::Error::Api(status) if status.code == 404 && !status.message.contains(&name));
+    let (name, namespace) = (document_name(target), target.key.namespace.as_ref());
+    let or_gone = |error: kube::Error| {
+        if is_gone(&error, namespace, &name) {
+            return Ok(());
+        }
+        let unserved = matches!(&error, kube::Error::Api(status) if status.code == 404);
         let why = if unserved { "the API server does not know the resource".to_owned() } else { list::root(&error) };
-        CliError::Write { what: format!("Diagnosis {}/{name}", target.key.namespace), why, unserved }
+        Err(CliError::Write { what: format!("Diagnosis {namespace}/{name}"), why, unserved })
     };
     let made = match there.get(&Key { namespace: target.key.namespace.clone(), name: name.as_str().into() }) {
         Some(existing) => (*existing).clone(),
-        None => match writer::create(client, snapshot, target).await {
+        None => match persevering(|| writer::create(client, snapshot, target)).await {
             Ok(made) => Document::of(made),
-            // The route goes with its namespace while this runs.
-            Err(kube::Error::Api(status)) if status.message.contains("because it is being terminated") => return Ok(()),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return or_gone(error),
         },
     };
     let before = made.diagnosis.status.clone().unwrap_or_default();
     let status = document.status.clone().unwrap_or_default();
     let status = carry_over(&before, status, jiff::Timestamp::now(), made.diagnosis.metadata.generation);
     if !made.has(&status) {
-        writer::write_status(client, &made.diagnosis, &status).await.map_err(failed)?;
+        return persevering(|| writer::write_status(client, &made.diagnosis, &status)).await.map(drop).or_else(or_gone);
     }
     Ok(())
 }

@@ -85,6 +85,18 @@ impl Cluster {
         Err(last)
     }
 
+    /// Whether something stays the same for so long. A machine that is busy for a moment may disturb it once; what never rests fails twice.
+    pub async fn stays<T: PartialEq>(&self, long: Duration, look: impl AsyncFn() -> T) -> bool {
+        for _ in 0..2 {
+            let before = look().await;
+            tokio::time::sleep(long).await;
+            if before == look().await {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Whether there is a pod with a label.
     pub async fn has_pod(&self, namespace: &str, labels: &str) -> bool {
         let api = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(self.client.clone(), namespace);

@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::table::Row;
 
 /// How long a cluster may take to become what was applied, pods started included.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 type Changes = BTreeMap<String, Value>;
 
@@ -150,6 +150,7 @@ impl Fault {
         };
         row.named = status.cause.clone().unwrap_or_default();
         row.confidence = status.findings.first().map(|f| f.confidence);
+        row.proven_wrong = !row.right && row.confidence == Some(Confidence::Proven);
         self.check(&status, row);
         self.ask_once(place, row).await;
         let mended = Instant::now();
@@ -188,8 +189,10 @@ impl Fault {
         let asked = tokio::task::spawn_blocking(move || cluster.culprit(&["diagnose", "ingress/web", "-n", &namespace, "-o", "json"]));
         let (code, text) = asked.await.expect("culprit was asked");
         let document: Value = serde_json::from_str(&text).unwrap_or_default();
-        let cause = document["status"]["findings"][0]["cause"].as_str().unwrap_or_default();
+        let first = &document["status"]["findings"][0];
+        let cause = first["cause"].as_str().unwrap_or_default();
         if code != Some(1) || cause != self.expect.cause {
+            row.proven_wrong |= first["confidence"] == "Proven";
             row.wrong.push(format!("the command line says {cause:?} with exit status {code:?}: {}", document["status"]["message"]));
         }
     }

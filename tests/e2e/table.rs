@@ -17,6 +17,17 @@ pub struct Row {
     pub from_failure: Option<Duration>,
     pub to_healthy: Option<Duration>,
     pub wrong: Vec<String>,
+    /// Whether something else was named, and as proven.
+    pub proven_wrong: bool,
+    /// What went wrong where it was made for the first time, among others; it was made again alone.
+    pub at_first: Vec<String>,
+}
+
+impl Row {
+    /// Whether it may be made again: a busy machine excuses what came late or not at all, never a proof of what is not so.
+    pub fn deserves_another(&self) -> bool {
+        !self.wrong.is_empty() && !self.proven_wrong
+    }
 }
 
 /// Prints the table, the times, and how often each confidence was right. Returns what went wrong.
@@ -36,6 +47,9 @@ pub fn print(mut rows: Vec<Row>) -> Vec<String> {
     for confidence in [Confidence::Proven, Confidence::Likely, Confidence::Possible] {
         let of: Vec<&Row> = rows.iter().filter(|r| r.confidence == Some(confidence)).collect();
         println!("{confidence}: {} of {} right", of.iter().filter(|r| r.right).count(), of.len());
+    }
+    for row in rows.iter().filter(|r| !r.at_first.is_empty()) {
+        println!("{} went wrong at first and was made again: {}", row.name, row.at_first.join("; "));
     }
     rows.iter().flat_map(|r| r.wrong.iter().map(|w| format!("{}: {w}", r.name))).collect()
 }
