@@ -1,9 +1,11 @@
 //! The custom resources: the one document that every way of asking gives.
 
+pub mod connectivity_check;
 pub mod diagnosis;
 pub mod finding;
 pub mod status;
 
+pub use connectivity_check::*;
 pub use diagnosis::*;
 pub use finding::*;
 pub use status::*;

@@ -6,6 +6,7 @@
 //!                                                      writer (status) ◄───────┴──► events, metrics
 //! ```
 
+pub mod checks;
 pub mod diagnoses;
 pub mod events;
 pub mod queue;

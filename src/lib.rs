@@ -10,6 +10,7 @@
 pub mod api;
 pub mod causes;
 pub mod cli;
+pub mod connectivity;
 pub mod controller;
 pub mod diagnose;
 pub mod evidence;

@@ -122,7 +122,7 @@ pub struct Header {
     pub value: String,
 }
 
-fn interval_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn interval_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "string", "nullable": true, "maxLength": 16,
         "x-kubernetes-validations": [

@@ -58,7 +58,7 @@ pub(super) fn time_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema
 }
 
 /// Conditions merge by type under server-side apply.
-fn conditions_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn conditions_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let mut schema = <Vec<Condition>>::json_schema(generator);
     schema.insert("x-kubernetes-list-type".into(), "map".into());
     schema.insert("x-kubernetes-list-map-keys".into(), serde_json::json!(["type"]));

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::api::{self, Diagnosis, DiagnosisSpec, DiagnosisStatus, FIELD_MANAGER, Target, TargetKind};
+use crate::api::{self, Diagnosis, DiagnosisSpec, FIELD_MANAGER, Target, TargetKind};
 use crate::diagnose::document_name;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::{Kind, ObjectRef, Text};
@@ -54,16 +57,19 @@ pub fn draft(target: &ObjectRef, owner: Option<(&str, Text)>) -> Diagnosis {
 }
 
 /// Writes a status. The whole status is Culprit's, so what is left out is removed.
-pub async fn write_status(client: &Client, diagnosis: &Diagnosis, status: &DiagnosisStatus) -> Result<Diagnosis, kube::Error> {
-    let name = diagnosis.metadata.name.clone().unwrap_or_default();
-    let namespaced = Api::<Diagnosis>::namespaced(client.clone(), diagnosis.metadata.namespace.as_deref().unwrap_or_default());
+pub async fn write_status<K, S>(client: &Client, object: &K, status: &S) -> Result<K, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    S: Serialize,
+{
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let patch = json!({
-        "apiVersion": format!("{}/v1alpha1", api::GROUP),
-        "kind": "Diagnosis",
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
         "metadata": {"name": name},
         "status": status,
     });
-    in_time(namespaced.patch_status(&name, &parameters(), &Patch::Apply(&patch))).await
+    in_time(Api::<K>::namespaced(client.clone(), &namespace).patch_status(&name, &parameters(), &Patch::Apply(&patch))).await
 }
 
 /// A write over a connection that died unseen is given up.

@@ -152,7 +152,8 @@ pub fn refusal(snapshot: &Snapshot, path: &Path, to: SocketAddr) -> Option<Strin
     }
 }
 
-fn special(ip: IpAddr) -> Option<&'static str> {
+/// The kind of an address that is never probed, whoever names it.
+pub fn special(ip: IpAddr) -> Option<&'static str> {
     let link_local = match ip {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
         IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,

@@ -111,7 +111,7 @@ fn statuses_of(text: &str) -> Result<(u16, u16), InvalidSettings> {
 }
 
 /// A whole number with the unit ms, s, m or h.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..split].parse().ok()?;
     match &text[split..] {

@@ -258,13 +258,13 @@ fn conditions(status: &DiagnosisStatus, not_probed: Option<&str>, stalled: Optio
 }
 
 /// `svc-targetport-wrong` as `SvcTargetportWrong`.
-fn camel_case(slug: &str) -> String {
+pub(crate) fn camel_case(slug: &str) -> String {
     let words = slug.split('-').filter(|w| !w.is_empty());
     words.map(|w| w[..1].to_uppercase() + &w[1..]).collect()
 }
 
 /// Times in a resource are whole seconds, as the API's own are.
-fn rounded(time: Timestamp) -> Timestamp {
+pub(crate) fn rounded(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 

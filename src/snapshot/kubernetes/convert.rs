@@ -99,13 +99,15 @@ fn conditions(conditions: Option<Vec<wire::Condition>>) -> Vec<Condition> {
     conditions.unwrap_or_default().into_iter().map(condition).collect()
 }
 
-fn selector(selector: LabelSelector) -> Selector {
-    let expressions = selector.match_expressions.unwrap_or_default().into_iter();
-    Selector {
-        labels: selector.match_labels.unwrap_or_default().into(),
-        expressions: expressions
-            .filter_map(|e| Some(Requirement { key: e.key, operator: e.operator.parse().ok()?, values: e.values.unwrap_or_default() }))
-            .collect(),
+impl From<LabelSelector> for Selector {
+    fn from(selector: LabelSelector) -> Self {
+        let expressions = selector.match_expressions.unwrap_or_default().into_iter();
+        Selector {
+            labels: selector.match_labels.unwrap_or_default().into(),
+            expressions: expressions
+                .filter_map(|e| Some(Requirement { key: e.key, operator: e.operator.parse().ok()?, values: e.values.unwrap_or_default() }))
+                .collect(),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::networking::v1 as networking;
 
-use super::{Convert, meta, port_number, port_ref, selector, transport, wire};
-use crate::snapshot::objects::{NetworkPolicy, Object, PolicyPeer, PolicyPort, PolicyRule};
+use super::{Convert, meta, port_number, port_ref, transport, wire};
+use crate::snapshot::objects::{NetworkPolicy, Object, PolicyPeer, PolicyPort, PolicyRule, Selector};
 
 impl Convert for wire::NetworkPolicy {
     fn convert(self) -> Object {
@@ -17,7 +17,7 @@ impl Convert for wire::NetworkPolicy {
         let egress = spec.egress.unwrap_or_default().into_iter().map(|r| rule(r.to, r.ports)).collect();
         Object::NetworkPolicy(NetworkPolicy {
             meta: meta(self.metadata),
-            pods: spec.pod_selector.map(selector).unwrap_or_default(),
+            pods: spec.pod_selector.map(Selector::from).unwrap_or_default(),
             ingress: ingress_applies.then_some(ingress),
             egress: egress_applies.then_some(egress),
         })
@@ -36,7 +36,7 @@ fn peer(peer: networking::NetworkPolicyPeer) -> Option<PolicyPeer> {
         let except = block.except.unwrap_or_default().iter().filter_map(|c| c.parse().ok()).collect();
         return Some(PolicyPeer::Block { cidr: block.cidr.parse().ok()?, except });
     }
-    Some(PolicyPeer::Pods { namespaces: peer.namespace_selector.map(selector), pods: peer.pod_selector.map(selector) })
+    Some(PolicyPeer::Pods { namespaces: peer.namespace_selector.map(Selector::from), pods: peer.pod_selector.map(Selector::from) })
 }
 
 fn port(port: networking::NetworkPolicyPort) -> PolicyPort {
