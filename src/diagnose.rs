@@ -27,5 +27,5 @@ pub use examination::{Examination, Step};
 pub(crate) use plan::special;
 pub(crate) use settings::duration;
 pub use settings::{InvalidSettings, Settings};
-pub(crate) use status::{camel_case, rounded};
 pub use status::{Conclusion, carried_over, carry_over, document_name, has_cause, succeed};
+pub(crate) use status::{camel_case, rounded};

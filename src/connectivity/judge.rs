@@ -237,11 +237,7 @@ fn names(plan: &Plan, answers: &Answers) -> Names {
             times.push(u32::try_from(seen.took.as_millis()).unwrap_or(u32::MAX));
         }
         if let Some((text, nobody)) = first {
-            let cause = if nobody {
-                Some("dns-nxdomain-typo")
-            } else {
-                (silent_to_all && status.asked > 1).then_some("coredns-down")
-            };
+            let cause = if nobody { Some("dns-nxdomain-typo") } else { (silent_to_all && status.asked > 1).then_some("coredns-down") };
             names.why.get_or_insert((text, cause));
         }
         times.sort_unstable();

@@ -14,7 +14,8 @@ pub fn links(nodes: usize, round: u64) -> Vec<(usize, usize)> {
     if nodes < 2 {
         return Vec::new();
     }
-    let steps: Vec<usize> = if nodes <= FULL_MESH { (1..nodes).collect() } else { std::iter::once(1).chain(chords(nodes, round)).collect() };
+    let steps: Vec<usize> =
+        if nodes <= FULL_MESH { (1..nodes).collect() } else { std::iter::once(1).chain(chords(nodes, round)).collect() };
     (0..nodes).flat_map(|from| steps.iter().map(move |step| (from, (from + step) % nodes))).collect()
 }
 

@@ -193,7 +193,10 @@ fn places(snapshot: &Snapshot, place: &Where<'_>, from: &Source) -> Result<Vec<P
         _ => return Err(Rejected::Spec("from takes either pods or nodes")),
     };
     let by_node = from.nodes.is_some();
-    Ok(pods.into_iter().filter_map(|pod| Some(Place { name: name_of(&pod, by_node), node: pod.node.clone()?, pod: reference(&pod), declared: pod })).collect())
+    Ok(pods
+        .into_iter()
+        .filter_map(|pod| Some(Place { name: name_of(&pod, by_node), node: pod.node.clone()?, pod: reference(&pod), declared: pod }))
+        .collect())
 }
 
 fn spots(snapshot: &Snapshot, place: &Where<'_>, to: &Destination, port: Option<u16>) -> Result<Vec<Spot>, Rejected> {
