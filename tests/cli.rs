@@ -346,6 +346,6 @@ fn the_version_is_the_packages() {
 
 #[test]
 fn the_definition_is_printed_as_it_is_kept() {
-    let kept = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crds/culprit.dev_diagnoses.yaml");
+    let kept = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crds/culprit.dev.yaml");
     assert_eq!(Place::new(&[]).run("manifests --crds").out, std::fs::read_to_string(kept).unwrap());
 }

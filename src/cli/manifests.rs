@@ -6,7 +6,7 @@ use kube::CustomResourceExt;
 use serde_json::Value;
 
 use super::{CliError, print};
-use crate::api::Diagnosis;
+use crate::api::{ConnectivityCheck, Diagnosis};
 
 /// The whole installation, as it is kept in the repository.
 const INSTALLATION: &str = include_str!("../../deploy/culprit.yaml");
@@ -85,10 +85,14 @@ fn is_namespace(text: &str) -> bool {
 
 /// The custom resource definitions, generated from the types.
 fn crds() -> String {
-    let mut definition = serde_json::to_value(Diagnosis::crd()).unwrap_or_default();
-    tidy(&mut definition);
-    let yaml = serde_yaml::to_string(&definition).unwrap_or_default();
-    format!("# Generated from src/api by `culprit manifests --crds`; do not edit.\n{yaml}")
+    let mut text = String::from("# Generated from src/api by `culprit manifests --crds`; do not edit.\n");
+    for (number, definition) in [Diagnosis::crd(), ConnectivityCheck::crd()].iter().enumerate() {
+        let mut definition = serde_json::to_value(definition).unwrap_or_default();
+        tidy(&mut definition);
+        text.push_str(if number > 0 { "---\n" } else { "" });
+        text.push_str(&serde_yaml::to_string(&definition).unwrap_or_default());
+    }
+    text
 }
 
 /// Takes out what API servers do not know: formats of Rust's numbers. Whole numbers are written as such.
@@ -175,10 +179,11 @@ spec: {image: IMAGE, args: [--namespace=culprit-system]}
 
     #[test]
     fn the_definition_has_a_structural_schema() {
-        let definition: Value = serde_yaml::from_str(&crds()).unwrap();
-        let mut all = Vec::new();
-        schemas("", &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut all);
-        assert!(all.len() > 60, "{}", all.len());
+        let (definitions, mut all) = (documents(&crds()), Vec::new());
+        for definition in &definitions {
+            schemas("", &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut all);
+        }
+        assert!(all.len() > 100, "{}", all.len());
         for (path, schema) in all {
             assert!(schema["type"].is_string(), "{path} has no type");
             for keyword in ["$ref", "anyOf", "oneOf", "allOf", "not", "definitions", "$defs", "const"] {
@@ -191,7 +196,7 @@ spec: {image: IMAGE, args: [--namespace=culprit-system]}
 
     #[test]
     fn the_definition_has_what_its_readers_use() {
-        let definition: Value = serde_yaml::from_str(&crds()).unwrap();
+        let definition = &documents(&crds())[0];
         let version = &definition["spec"]["versions"][0];
         assert_eq!(definition["spec"]["names"]["shortNames"], serde_json::json!(["dx"]));
         assert_eq!(definition["spec"]["names"]["categories"], serde_json::json!(["culprit"]));
@@ -211,6 +216,6 @@ spec: {image: IMAGE, args: [--namespace=culprit-system]}
 
     #[test]
     fn the_kept_definition_is_the_generated_one() {
-        assert_eq!(include_str!("../../crds/culprit.dev_diagnoses.yaml"), crds(), "run make generate");
+        assert_eq!(include_str!("../../crds/culprit.dev.yaml"), crds(), "run make generate");
     }
 }

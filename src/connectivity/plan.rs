@@ -140,9 +140,15 @@ pub enum Rejected {
 
 /// Works out a round. Pairs of nodes change from round to round where nodes are many.
 pub fn plan(snapshot: &Snapshot, place: &Where<'_>, spec: &ConnectivityCheckSpec, round: u64) -> Result<Plan, Rejected> {
+    let to = spec.to.as_ref();
+    let selectors =
+        [spec.from.pods.as_ref(), spec.from.nodes.as_ref(), to.and_then(|t| t.pods.as_ref()), to.and_then(|t| t.nodes.as_ref())];
+    if !selectors.into_iter().flatten().all(select::is_understood) {
+        return Err(Rejected::Spec("the operator of a selector is one of In, NotIn, Exists and DoesNotExist"));
+    }
     let places = places(snapshot, place, &spec.from)?;
-    let mesh = spec.from.nodes.is_some() && spec.to.as_ref().is_some_and(|to| to.nodes.is_some());
-    let spots = match &spec.to {
+    let mesh = spec.from.nodes.is_some() && to.is_some_and(|to| to.nodes.is_some());
+    let spots = match to {
         Some(to) => spots(snapshot, place, to, spec.port)?,
         None => Vec::new(),
     };

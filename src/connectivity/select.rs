@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::plan::Where;
 use crate::snapshot::Snapshot;
-use crate::snapshot::objects::{Pod, Selector, Text};
+use crate::snapshot::objects::{Operator, Pod, Selector, Text};
 
 /// Pods of a namespace that a selector matches and that can be asked from or at: with a node and an address, running, and not on their way
 /// out. One of every node comes before a second one of any, so that a sample shows all nodes.
@@ -19,6 +19,11 @@ pub fn pods(snapshot: &Snapshot, namespace: &str, selector: &LabelSelector) -> V
     }
     let most = by_node.values().map(Vec::len).max().unwrap_or(0);
     (0..most).flat_map(|n| by_node.values().filter_map(move |pods| pods.get(n).cloned())).collect()
+}
+
+/// Whether every operator is one that there is: a requirement that is not understood must not select more than it says.
+pub fn is_understood(selector: &LabelSelector) -> bool {
+    selector.match_expressions.iter().flatten().all(|e| e.operator.parse::<Operator>().is_ok())
 }
 
 fn can_be_asked(pod: &Pod) -> bool {
