@@ -33,14 +33,14 @@ pub struct Probe {
 /// Default limit of a probe.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A pod, as one that was made again under the same name is another.
+/// A pod, by what the API says of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PodRef {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// metadata.uid
+    /// Its uid as the kubelet knows it; of a static pod, the annotation `kubernetes.io/config.hash`.
     pub uid: String,
 }
 
@@ -278,19 +278,7 @@ impl Response {
 
 /// What happened on the wire; the pivot between gateways. A status code is never a signature.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    strum::Display,
-    strum::EnumIter,
-    strum::EnumString,
-    Serialize,
-    Deserialize,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumIter, strum::EnumString, Serialize, Deserialize,
 )]
 #[serde(rename_all = "SCREAMING-KEBAB-CASE")]
 #[strum(serialize_all = "SCREAMING-KEBAB-CASE")]

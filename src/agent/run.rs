@@ -101,12 +101,7 @@ async fn following(mut names: Names, wanted: watch::Sender<BTreeSet<SocketAddr>>
 }
 
 /// Keeps a session with one replica until it is gone or the agent ends. Returns its address.
-async fn keep(
-    dial: Dial,
-    shared: Arc<Shared>,
-    mut wanted: watch::Receiver<BTreeSet<SocketAddr>>,
-    ended: CancellationToken,
-) -> SocketAddr {
+async fn keep(dial: Dial, shared: Arc<Shared>, mut wanted: watch::Receiver<BTreeSet<SocketAddr>>, ended: CancellationToken) -> SocketAddr {
     let address = dial.address;
     let mut pauses = pauses();
     loop {
@@ -128,10 +123,5 @@ async fn keep(
 
 /// Longer and longer, and by chance, so that a thousand agents do not dial a controller that comes back all at once.
 fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter()
-        .build()
+    ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).without_max_times().with_jitter().build()
 }
