@@ -8,6 +8,7 @@ mod docs;
 mod duration;
 mod error;
 mod explain;
+mod log;
 mod manifests;
 mod progress;
 mod select;

@@ -6,9 +6,11 @@
 //!                                                      writer (status) ◄───────┴──► events, metrics
 //! ```
 
+pub mod agents;
 pub mod checks;
 pub mod diagnoses;
 pub mod events;
+pub mod placing;
 pub mod queue;
 mod server;
 mod state;
@@ -44,6 +46,8 @@ pub struct Options {
     pub identity: String,
     /// Targets examined at once.
     pub concurrency: usize,
+    /// How agents are served, where they are.
+    pub agents: Option<agents::Options>,
 }
 
 /// Why the controller could not run.
@@ -84,14 +88,18 @@ pub async fn run(options: Options) -> Result<(), Error> {
         .map_err(|source| Error::Serve { address: options.metrics_address, source })?;
     let server = tokio::spawn(server::serve(listener, state.clone(), queue.clone(), metrics.clone()));
     let watching = tokio::spawn(watches::run(client.clone(), state.clone(), queue.clone()));
+    let agents = Arc::new(agents::Agents::new(metrics.clone()));
+    let serving = match &options.agents {
+        Some(serve) => Vec::from(agents::start(client.clone(), &options.namespace, serve, agents.clone()).await?),
+        None => Vec::new(),
+    };
     let (leader, lease) = lead(&client, &options).await?;
-    let workers = worker::start(&worker::Shared::new(client, &options, state, queue, metrics), leader.clone(), options.concurrency);
+    let workers = worker::start(&worker::Shared::new(client, &options, state, queue, metrics, agents), leader.clone(), options.concurrency);
     tracing::info!(identity = options.identity, "started");
     terminated().await;
     tracing::info!("ending: work under way is finished first");
     let _ = tokio::time::timeout(GRACE, workers.finish()).await;
-    watching.abort();
-    server.abort();
+    serving.iter().chain([&watching, &server]).for_each(tokio::task::JoinHandle::abort);
     // The lease is released when nobody looks at it any more.
     drop(leader);
     if let Some(lease) = lease {
@@ -133,7 +141,8 @@ async fn lead(client: &Client, options: &Options) -> Result<(watch::Receiver<boo
     Ok((receiver, Some(task)))
 }
 
-async fn terminated() {
+/// Waits until the process is told to end.
+pub async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {

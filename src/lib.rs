@@ -7,6 +7,7 @@
 //!
 //! Everything between `Snapshot` and `Diagnosis` is free of I/O; probes go through [`vantage::Vantage`].
 
+pub mod agent;
 pub mod api;
 pub mod causes;
 pub mod cli;
@@ -20,4 +21,5 @@ pub mod path;
 pub mod probe;
 pub mod report;
 pub mod snapshot;
+pub mod stream;
 pub mod vantage;

@@ -33,6 +33,9 @@ pub struct Metrics {
     seconds: Histogram,
     writes: Family<OfResult, Counter>,
     queue: Gauge,
+    agent_requests: Family<OfResult, Counter>,
+    /// Agents that are connected to this replica.
+    pub agents: Gauge,
     /// 1 while this replica leads.
     pub leader: Gauge,
 }
@@ -46,6 +49,8 @@ impl Default for Metrics {
             seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             writes: Family::default(),
             queue: Gauge::default(),
+            agent_requests: Family::default(),
+            agents: Gauge::default(),
             leader: Gauge::default(),
         };
         if let Ok(mut registry) = metrics.registry.lock() {
@@ -54,6 +59,8 @@ impl Default for Metrics {
             registry.register("examination_seconds", "Time of one examination", metrics.seconds.clone());
             registry.register("status_writes", "Status writes by result", metrics.writes.clone());
             registry.register("queue_depth", "Targets that are due and wait", metrics.queue.clone());
+            registry.register("agents", "Agents that are connected to this replica", metrics.agents.clone());
+            registry.register("agent_requests", "Requests to agents by result", metrics.agent_requests.clone());
             registry.register("leader", "Whether this replica leads", metrics.leader.clone());
         }
         metrics
@@ -70,6 +77,11 @@ impl Metrics {
     /// Counts a status write.
     pub fn wrote(&self, well: bool) {
         self.writes.get_or_create(&OfResult { result: if well { "ok" } else { "error" } }).inc();
+    }
+
+    /// Counts a request to an agent.
+    pub fn asked_agent(&self, result: &'static str) {
+        self.agent_requests.get_or_create(&OfResult { result }).inc();
     }
 
     /// Everything as OpenMetrics text, given the verdicts that stand now.

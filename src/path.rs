@@ -158,6 +158,16 @@ pub fn resolve(snapshot: &Snapshot, target: &ObjectRef) -> Fact<Vec<Path>> {
     }
 }
 
+/// What answers clients for a target, without the rest of its paths; none for a Service, and where it is not known.
+pub fn gateway_of(snapshot: &Snapshot, target: &ObjectRef) -> Option<Arc<Gateway>> {
+    if target.kind != Kind::Ingress {
+        return None;
+    }
+    let ingress = snapshot.ingress(&target.key);
+    let ingress = ingress.known()?;
+    gateway::find(snapshot, ingress, &gateway::class_of(snapshot, ingress)).known().cloned()
+}
+
 fn ingress_paths(snapshot: &Snapshot, ingress: &Arc<Ingress>) -> Vec<Path> {
     let class = gateway::class_of(snapshot, ingress);
     let gateway = gateway::find(snapshot, ingress, &class);

@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::inside::Inside;
 pub use head::{Head, HeadError, HeadFault};
 
 /// A question put to the network. Equal probes have equal answers within one diagnosis, so `attempt` tells repeats apart.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Probe {
     /// What is asked.
     pub question: Question,
@@ -33,8 +34,19 @@ pub struct Probe {
 /// Default limit of a probe.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A pod, by what the API says of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PodRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid as the kubelet knows it; of a static pod, the annotation `kubernetes.io/config.hash`.
+    pub uid: String,
+}
+
 /// What is asked of the network.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Question {
     /// Resolve a name (A and AAAA) as a fully qualified name.
     Resolve {
@@ -75,7 +87,7 @@ pub struct PodRef {
 }
 
 /// One HTTP request on a fresh connection.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Request {
     /// Where to.
     pub to: SocketAddr,
@@ -94,7 +106,7 @@ pub struct Request {
 }
 
 /// How HTTP is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, Serialize, Deserialize)]
 pub enum Scheme {
     /// HTTP/1.1 in plain text.
     #[strum(serialize = "http")]
@@ -118,7 +130,7 @@ impl Scheme {
 }
 
 /// Methods that a probe may use: none that changes anything (RFC 9110 §9.2.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString, Serialize, Deserialize)]
 pub enum Method {
     /// GET
     #[default]
@@ -133,7 +145,7 @@ pub enum Method {
 }
 
 /// A probe's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// What was asked.
     pub probe: Probe,
@@ -148,7 +160,7 @@ pub struct Observation {
 }
 
 /// What came of a probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// A name resolved to these addresses (never empty).
     Resolved(Vec<IpAddr>),
@@ -176,7 +188,7 @@ pub enum Outcome {
 }
 
 /// How a name failed to resolve. Time-out means the path, NXDOMAIN means the name; never merge the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, Serialize, Deserialize)]
 pub enum DnsFailure {
     /// The name does not exist (RFC 1035 RCODE 3).
     #[strum(serialize = "NXDOMAIN")]
@@ -205,7 +217,7 @@ pub enum DnsFailure {
 pub const CERTIFICATE_WANTED: &str = ", after the server asked for a client certificate";
 
 /// What a TLS handshake showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsFacts {
     /// Protocol version, e.g. `TLSv1.3`.
     pub version: String,
@@ -218,7 +230,7 @@ pub struct TlsFacts {
 }
 
 /// What matters of a certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Subject common name.
     pub common_name: Option<String>,
@@ -249,7 +261,7 @@ impl Certificate {
 }
 
 /// An HTTP response, cut to what judging needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
     /// Status code.
     pub status: u16,
@@ -282,19 +294,7 @@ impl Response {
 
 /// What happened on the wire; the pivot between gateways. A status code is never a signature.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    strum::Display,
-    strum::EnumIter,
-    strum::EnumString,
-    serde::Serialize,
-    serde::Deserialize,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumIter, strum::EnumString, Serialize, Deserialize,
 )]
 #[serde(rename_all = "SCREAMING-KEBAB-CASE")]
 #[strum(serialize_all = "SCREAMING-KEBAB-CASE")]

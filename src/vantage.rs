@@ -3,6 +3,7 @@
 //! The one seam between the engine and the network: the engine plans probes, a [`Vantage`] sends them.
 
 pub mod local;
+pub mod placed;
 
 use futures::future::BoxFuture;
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use super::CliError;
-use crate::controller;
+use super::log::{self, LogFormat};
+use crate::controller::{self, agents};
 
 /// Arguments of `culprit controller`.
 #[derive(Debug, clap::Args)]
@@ -24,34 +25,30 @@ pub struct Arguments {
     /// Routes examined at once
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
+    /// Serve agents, and probe from inside gateways' pods
+    #[arg(long)]
+    agents: bool,
+    /// Where agents are served
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443", requires = "agents")]
+    agents_address: SocketAddr,
+    /// Namespace of the agents
+    #[arg(long, default_value = "culprit-agents", requires = "agents")]
+    agents_namespace: String,
     /// Format of the log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
 
-/// Format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 /// Runs it until it is told to end.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CULPRIT_LOG").unwrap_or_else(|_| "info,kube_runtime=warn".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match arguments.log_format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().init(),
-    }
+    log::begin(arguments.log_format);
     let options = controller::Options {
         metrics_address: arguments.metrics_address,
         leader_election: !arguments.no_leader_election,
         namespace: arguments.namespace,
         identity: arguments.identity,
         concurrency: usize::from(arguments.concurrency),
+        agents: arguments.agents.then_some(agents::Options { address: arguments.agents_address, namespace: arguments.agents_namespace }),
     };
     controller::run(options).await.map_err(|e| CliError::Controller(e.to_string()))?;
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Options;
+use super::agents::Agents;
 use super::diagnoses::Document;
 use super::events::Publisher;
 use super::queue::Queue;
@@ -24,6 +25,7 @@ use crate::snapshot::kubernetes::list::root;
 use crate::snapshot::objects::{Key, Kind, ObjectRef};
 use crate::vantage;
 use crate::vantage::local::Local;
+use crate::vantage::placed::Placed;
 
 /// A gateway takes up to this long to follow a change; a bad verdict right after one waits for another look.
 const SETTLE: Duration = Duration::from_millis(1500);
@@ -44,7 +46,8 @@ pub struct Shared {
     state: Arc<State>,
     queue: Arc<Queue>,
     metrics: Arc<Metrics>,
-    vantage: Local,
+    here: Local,
+    agents: Arc<Agents>,
     events: Publisher,
     /// How long the slowest answer took when a Diagnosis was last Healthy.
     usual: Mutex<HashMap<Key, Duration>>,
@@ -52,11 +55,18 @@ pub struct Shared {
 
 impl Shared {
     /// Puts it together.
-    pub fn new(client: Client, options: &Options, state: Arc<State>, queue: Arc<Queue>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(
+        client: Client,
+        options: &Options,
+        state: Arc<State>,
+        queue: Arc<Queue>,
+        metrics: Arc<Metrics>,
+        agents: Arc<Agents>,
+    ) -> Arc<Self> {
         let servers = std::fs::read_to_string("/etc/resolv.conf").map(|text| crate::probe::dns::servers_of(&text)).unwrap_or_default();
-        let vantage = Local::new(format!("pod {}/{}", options.namespace, options.identity), servers);
+        let here = Local::new(format!("pod {}/{}", options.namespace, options.identity), servers);
         let events = Publisher::new(client.clone(), &options.identity);
-        Arc::new(Shared { client, state, queue, metrics, vantage, events, usual: Mutex::default() })
+        Arc::new(Shared { client, state, queue, metrics, here, agents, events, usual: Mutex::default() })
     }
 
     fn usual(&self) -> MutexGuard<'_, HashMap<Key, Duration>> {
@@ -167,9 +177,10 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, kept: &Document, 
             let interval = settings.interval;
             let begun = std::time::Instant::now();
             let settings = Settings { usual: shared.usual().get(&key_of(document)).copied(), ..settings };
+            let vantage = Placed::of(&shared.here, &shared.agents, &*shared.state, target);
             // Answers from before and after a change do not go together, as where a pod is stopped in the middle of a request.
             let conclusion = tokio::select! {
-                conclusion = vantage::examine(&*shared.state, &shared.vantage, target.clone(), settings) => conclusion,
+                conclusion = vantage::examine(&*shared.state, &vantage, target.clone(), settings) => conclusion,
                 () = shared.queue.disturbed(target) => return Duration::ZERO,
             };
             shared.metrics.examined(conclusion.verdict(), begun.elapsed());

@@ -3,6 +3,8 @@
 //! No two programs refuse the same heads, so a probe reads as leniently as a browser does and records what others trip over.
 //! Sources: RFC 9110 §5.5 and §8.6, RFC 9112 §4 to §6.
 
+use serde::{Deserialize, Serialize};
+
 /// Bytes of a head that are kept for judging; what follows is only counted.
 const MOST_KEPT: usize = 64 << 10;
 /// Faults named at most.
@@ -11,7 +13,7 @@ const MOST_FAULTS: usize = 8;
 const MOST_SHOWN: usize = 24;
 
 /// What the head of a response measures, and what is wrong with it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Bytes from the status line to the empty line, both included.
     pub length: usize,
@@ -24,7 +26,7 @@ pub struct Head {
 }
 
 /// A fault of a head and the line that has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadError {
     /// What is wrong.
     pub fault: HeadFault,
@@ -33,7 +35,7 @@ pub struct HeadError {
 }
 
 /// What may be wrong with a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter, Serialize, Deserialize)]
 pub enum HeadFault {
     /// The first line is no status line.
     StatusLine,

@@ -29,6 +29,7 @@ pub trait Convert {
 /// Prefixes of annotations that Culprit or a gateway reads; all others are dropped.
 const KEPT_ANNOTATIONS: &[&str] = &[
     "culprit.dev/",
+    "kubernetes.io/config.hash",
     "kubernetes.io/ingress.",
     "ingressclass.kubernetes.io/",
     "ingress.kubernetes.io/",

@@ -1,0 +1,68 @@
+//! Probes sent from where they mean most: from inside the gateway's pod by its node's agent, and else from here.
+
+use futures::future::BoxFuture;
+
+use super::local::Local;
+use super::{Lends, Vantage};
+use crate::controller::agents::{Agents, Unanswered};
+use crate::controller::placing::{Place, Placing};
+use crate::probe::{Observation, Outcome, PodRef, Probe};
+use crate::snapshot::objects::ObjectRef;
+use crate::stream::LONGEST_PROBE;
+
+/// The vantage of one examination.
+#[derive(Debug)]
+pub struct Placed<'a> {
+    local: &'a Local,
+    agents: &'a Agents,
+    placing: Placing,
+    /// The gateway's pod that probes are sent from; none where no agent can enter one.
+    inside: Option<Place>,
+}
+
+impl<'a> Placed<'a> {
+    /// For a target: from inside the first of its gateway's pods whose node has an agent.
+    pub fn of(local: &'a Local, agents: &'a Agents, snapshot: &impl Lends, target: &ObjectRef) -> Self {
+        let placing = if agents.is_empty() { Placing::default() } else { snapshot.lend(|s| Placing::of(s, target)) };
+        let inside = placing.gateway.iter().find(|place| agents.has(&place.node)).cloned();
+        Placed { local, agents, placing, inside }
+    }
+
+    /// Where a probe is sent from; none means here.
+    fn place(&self, probe: &Probe) -> Option<&Place> {
+        let at_gateway = probe.address().is_some_and(|to| self.placing.entrances.contains(&to.ip()));
+        self.inside.as_ref().filter(|_| !at_gateway && probe.timeout <= LONGEST_PROBE)
+    }
+
+    async fn ask_at(&self, place: &Place, probe: &Probe) -> Observation {
+        match self.agents.ask(&place.node, &place.pod, probe).await {
+            Ok(seen) => seen,
+            Err(Unanswered::NoSession(_)) => self.local.ask(probe).await,
+            Err(unanswered) => not_sent(probe, &place.pod, unanswered.to_string()),
+        }
+    }
+}
+
+fn not_sent(probe: &Probe, pod: &PodRef, why: String) -> Observation {
+    let vantage = format!("pod {}/{}", pod.namespace, pod.name);
+    Observation {
+        probe: probe.clone(),
+        vantage,
+        at: jiff::Timestamp::now(),
+        took: std::time::Duration::ZERO,
+        outcome: Outcome::NotSent(why),
+    }
+}
+
+impl Vantage for Placed<'_> {
+    fn name(&self) -> &str {
+        self.local.name()
+    }
+
+    fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
+        match self.place(probe) {
+            Some(place) => Box::pin(self.ask_at(place, probe)),
+            None => self.local.ask(probe),
+        }
+    }
+}
