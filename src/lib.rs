@@ -7,6 +7,7 @@
 //!
 //! Everything between `Snapshot` and `Diagnosis` is free of I/O; probes go through [`vantage::Vantage`].
 
+pub mod agent;
 pub mod api;
 pub mod causes;
 pub mod cli;
