@@ -94,12 +94,17 @@ pub async fn run(options: Options) -> Result<(), Error> {
         None => Vec::new(),
     };
     let (leader, lease) = lead(&client, &options).await?;
+    let checking = options.agents.as_ref().map(|serve| {
+        let (client, state, pods) = (client.clone(), state.clone(), agents.clone());
+        let checks = checks::Checks { client, state, pods, controller: options.namespace.clone(), agents: serve.namespace.clone() };
+        tokio::spawn(checks::run(Arc::new(checks), leader.clone()))
+    });
     let workers = worker::start(&worker::Shared::new(client, &options, state, queue, metrics, agents), leader.clone(), options.concurrency);
     tracing::info!(identity = options.identity, "started");
     terminated().await;
     tracing::info!("ending: work under way is finished first");
     let _ = tokio::time::timeout(GRACE, workers.finish()).await;
-    serving.iter().chain([&watching, &server]).for_each(tokio::task::JoinHandle::abort);
+    serving.iter().chain(&checking).chain([&watching, &server]).for_each(tokio::task::JoinHandle::abort);
     // The lease is released when nobody looks at it any more.
     drop(leader);
     if let Some(lease) = lease {

@@ -75,17 +75,6 @@ pub enum Question {
     Look(PodRef),
 }
 
-/// A pod, by what the API says of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub struct PodRef {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid as the kubelet knows it; of a static pod, the annotation `kubernetes.io/config.hash`.
-    pub uid: String,
-}
-
 /// One HTTP request on a fresh connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Request {

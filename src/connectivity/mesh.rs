@@ -51,7 +51,7 @@ mod tests {
         let mut missing: BTreeSet<usize> = (2..nodes).collect();
         for round in 0.. {
             let met: Vec<usize> = if nodes <= FULL_MESH { (1..nodes).collect() } else { chords(nodes, round) };
-            met.iter().for_each(|distance| drop(missing.remove(distance)));
+            missing.retain(|distance| !met.contains(distance));
             if missing.is_empty() {
                 return round + 1;
             }

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::agents::Agents;
 use super::state::State;
 use super::writer;
 use crate::api::{ConnectivityCheck, ConnectivityCheckSpec, Destination, FIELD_MANAGER, Source, Verdict};
-use crate::connectivity::{self, FromPods, Where};
+use crate::connectivity::{self, FromPods, Place, Where};
 use crate::diagnose::duration;
 use crate::path::dns::KNOWN_NAME;
+use crate::probe::{Observation, Outcome, Probe};
 use crate::snapshot::kubernetes::follow::{Change, Reached, follow, key_of};
 use crate::snapshot::kubernetes::list::root;
 use crate::snapshot::objects::Key;
@@ -184,5 +187,19 @@ async fn make_built_in(checks: &Checks) -> bool {
             tracing::warn!(error = %root(&error), "the check of all nodes is not made, trying again");
             false
         }
+    }
+}
+
+impl FromPods for Agents {
+    fn ask<'a>(&'a self, from: &'a Place, probe: &'a Probe) -> BoxFuture<'a, Observation> {
+        Box::pin(async move {
+            Agents::ask(self, &from.node, &from.pod, probe).await.unwrap_or_else(|why| Observation {
+                probe: probe.clone(),
+                vantage: from.name.clone(),
+                at: Timestamp::now(),
+                took: Duration::ZERO,
+                outcome: Outcome::NotSent(why.to_string()),
+            })
+        })
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Every figure that a kernel, a container engine or missing rights may withhold is an option: not knowing is never "no".
 
+pub mod groups;
 pub mod listening;
+pub mod membership;
+pub mod process;
+pub mod sockets;
 
 use std::net::IpAddr;
 use std::time::Duration;
