@@ -29,7 +29,7 @@ e2e: ## End-to-end tests on a real cluster (root)
 test: ## All tests, with one summary (root)
 	tests/run all
 
-generate: ## Write crds/, deploy/culprit.yaml and docs/causes/ anew
+generate: ## Write crds/, deploy/culprit*.yaml and docs/causes/ anew
 	tests/generate
 
 check-generated: ## Fail where a generated file is not what the code gives

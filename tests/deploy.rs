@@ -14,6 +14,10 @@ fn installation() -> Vec<Value> {
     documents(include_str!("../deploy/culprit.yaml"))
 }
 
+fn without_agents() -> Vec<Value> {
+    documents(include_str!("../deploy/culprit-without-agent.yaml"))
+}
+
 fn resource(kind: Kind) -> &'static str {
     match kind {
         Kind::Ingress => "networking.k8s.io/ingresses",
@@ -54,15 +58,85 @@ fn the_job_has_exactly_the_rights_that_it_uses() {
 }
 
 #[test]
+fn for_agents_it_has_exactly_the_rights_that_it_uses() {
+    let reviews = BTreeSet::from(["authentication.k8s.io/tokenreviews create".to_owned()]);
+    assert_eq!(rights(&installation(), "ClusterRole", "culprit-agents"), reviews);
+    let authority = ["secrets", "configmaps"].iter().flat_map(|r| ["create", "get", "update"].map(|verb| format!("/{r} {verb}")));
+    assert_eq!(rights(&installation(), "Role", "culprit-agents"), authority.collect());
+}
+
+#[test]
+fn without_agents_it_is_the_same_but_for_them() {
+    let name = |d: &Value| format!("{} {} {}", d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]);
+    let of = |documents: Vec<Value>| documents.into_iter().map(|d| (name(&d), d)).collect::<std::collections::BTreeMap<_, _>>();
+    let (with, without) = (of(installation()), of(without_agents()));
+    let agents: Vec<&String> = with.keys().filter(|n| !without.contains_key(*n)).collect();
+    assert!(agents.iter().all(|n| n.contains("agent")) && agents.len() == 11, "{agents:?}");
+    let changed: Vec<&String> = without.iter().filter(|(n, d)| with.get(*n) != Some(d)).map(|(n, _)| n).collect();
+    let expected = [r#""Deployment" "culprit-system" "culprit""#, r#""NetworkPolicy" "culprit-system" "culprit""#];
+    assert_eq!(changed, expected);
+}
+
+/// What a rule names beyond the one Secret that holds the certificate authority.
+fn words_of(rule: &Value) -> String {
+    let of_authority = rule["resources"] == serde_json::json!(["secrets"])
+        && (rule["resourceNames"] == serde_json::json!(["culprit-ca"]) || rule["verbs"] == serde_json::json!(["create"]));
+    if of_authority { String::new() } else { rule.to_string() }
+}
+
+#[test]
 fn nothing_reads_secrets_or_enters_pods() {
     for text in [include_str!("../deploy/culprit.yaml"), include_str!("../deploy/job.yaml")] {
         for document in documents(text).iter().filter(|d| d["kind"] == "ClusterRole" || d["kind"] == "Role") {
-            let rules = document["rules"].to_string();
+            let rules: String = document["rules"].as_array().into_iter().flatten().map(words_of).collect();
             for word in ["secrets", "exec", "portforward", "proxy", "\"*\"", "delete\",\"deletecollection"] {
                 assert!(!rules.contains(word), "{}: {word}", document["metadata"]["name"]);
             }
         }
     }
+    assert!(!without_agents().iter().any(|d| d["rules"].to_string().contains("secrets")));
+}
+
+#[test]
+fn the_agent_may_do_nothing_in_the_api_and_no_more_on_its_node_than_it_needs() {
+    let agent = installation().into_iter().find(|d| d["kind"] == "DaemonSet").expect("an agent");
+    let pod = &agent["spec"]["template"]["spec"];
+    let account = pod["serviceAccountName"].as_str().expect("an account of its own");
+    let bound = installation().iter().flat_map(|d| d["subjects"].as_array().cloned().unwrap_or_default()).any(|s| s["name"] == account);
+    assert!(!bound && pod["automountServiceAccountToken"] == false);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    for host in ["hostNetwork", "hostIPC"] {
+        assert!(pod[host].is_null(), "{host}");
+    }
+    let [container] = pod["containers"].as_array().expect("containers").as_slice() else { panic!("one container") };
+    let context = &container["securityContext"];
+    assert_eq!(context["readOnlyRootFilesystem"], true);
+    assert!(context["privileged"].is_null() && container["ports"].is_null());
+    let capabilities = serde_json::json!({"drop": ["ALL"], "add": ["SYS_ADMIN", "SYS_PTRACE", "NET_RAW", "DAC_READ_SEARCH"]});
+    assert_eq!(context["capabilities"], capabilities);
+    let token = pod["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"].clone();
+    assert_eq!(token["audience"], culprit::stream::AUDIENCE);
+    let volumes = pod["volumes"].as_array().expect("volumes");
+    assert!(volumes.iter().all(|v| v["hostPath"].is_null()));
+}
+
+#[test]
+fn agents_and_controller_find_each_other() {
+    let named = |kind: &str, name: &str| {
+        let all = installation();
+        all.into_iter().find(|d| d["kind"] == kind && d["metadata"]["name"] == name).unwrap_or_else(|| panic!("no {kind} {name}"))
+    };
+    let service = named("Service", culprit::stream::SERVICE);
+    let address = format!("--controller={}:{}", culprit::stream::server_name("culprit-system"), culprit::stream::PORT);
+    assert_eq!(
+        named("DaemonSet", "culprit-agent")["spec"]["template"]["spec"]["containers"][0]["args"],
+        serde_json::json!(["agent", address])
+    );
+    assert_eq!((&service["spec"]["clusterIP"], &service["spec"]["publishNotReadyAddresses"]), (&"None".into(), &true.into()));
+    assert_eq!(service["spec"]["ports"][0]["port"], culprit::stream::PORT);
+    let controller = &named("Deployment", "culprit")["spec"]["template"]["spec"]["containers"][0];
+    assert!(controller["ports"].as_array().expect("ports").iter().any(|p| p["containerPort"] == culprit::stream::PORT));
+    assert_eq!(controller["args"], serde_json::json!(["controller", "--agents"]));
 }
 
 #[test]
@@ -70,6 +144,10 @@ fn every_pod_satisfies_the_restricted_standard() {
     let mut seen = 0;
     for document in installation().into_iter().chain(documents(include_str!("../deploy/job.yaml"))) {
         let Some(pod) = document.pointer("/spec/template/spec") else { continue };
+        // It has a namespace of its own, and a test.
+        if document["kind"] == "DaemonSet" {
+            continue;
+        }
         seen += 1;
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");

@@ -7,6 +7,7 @@
 mod roles;
 
 mod e2e {
+    pub mod agents;
     pub mod client;
     pub mod cluster;
     pub mod fault;
@@ -90,11 +91,17 @@ async fn nothing_is_written_while_nothing_changes() {
     e2e::installation::quiet_at_rest(&Cluster::connect().await).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn every_replica_has_the_agents_of_all_nodes() {
+    e2e::agents::are_connected(&Cluster::connect().await);
+}
+
 /// What disturbs the whole cluster, run one after the other once the rest is done.
 mod alone {
     use super::e2e::cluster::Cluster;
     use super::e2e::fault::Fault;
-    use super::e2e::{outages, rights, table};
+    use super::e2e::{agents, outages, rights, table};
 
     macro_rules! alone {
         ($($name:ident: $what:path;)*) => {$(
@@ -120,6 +127,7 @@ mod alone {
 
     alone! {
         a_silent_watch_is_noticed_and_begun_anew: outages::watches_silent;
+        a_spoilt_authority_is_made_anew_and_agents_come_back: agents::authority_spoilt;
         another_replica_takes_over_where_the_leader_is_killed: outages::leader_killed;
         nothing_is_lost_where_etcd_is_frozen: outages::etcd_frozen;
         nothing_is_lost_where_the_api_server_is_stopped_for_a_minute: outages::api_server_stopped;

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::{CliError, print};
 use crate::api::{ConnectivityCheck, Diagnosis};
 
-/// The whole installation, as it is kept in the repository.
+/// The whole installation, as it is kept in the repository, and the same without agents.
 const INSTALLATION: &str = include_str!("../../deploy/culprit.yaml");
+const WITHOUT_AGENTS: &str = include_str!("../../deploy/culprit-without-agent.yaml");
 /// Namespace and image that the kept installation has.
 const NAMESPACE: &str = "culprit-system";
 const IMAGE: &str = concat!("localhost/culprit:", env!("CARGO_PKG_VERSION"));
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// Image to run
     #[arg(long, default_value = IMAGE)]
     image: String,
+    /// Leave the agents out: probes are sent by the controller alone
+    #[arg(long)]
+    without_agents: bool,
     /// Only the custom resource definitions
     #[arg(long)]
     crds: bool,
@@ -41,7 +45,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     if arguments.image.is_empty() || !arguments.image.chars().all(|c| c.is_ascii_graphic()) {
         return Err(CliError::Usage(format!("{:?} is no name of an image", arguments.image)));
     }
-    print(&installation(INSTALLATION, &arguments.namespace, &arguments.image)?)
+    let kept = if arguments.without_agents { WITHOUT_AGENTS } else { INSTALLATION };
+    print(&installation(kept, &arguments.namespace, &arguments.image)?)
 }
 
 /// The installation with another namespace and image; as it is kept, comments and all, where both are the kept ones.
@@ -61,7 +66,7 @@ fn installation(kept: &str, namespace: &str, image: &str) -> Result<String, CliE
     Ok(text)
 }
 
-/// Puts namespace and image where the kept ones stand as a whole value, or as a flag's.
+/// Puts namespace and image where the kept ones stand as a whole value, as a flag's, or within a Service's name.
 fn replace(value: &mut Value, namespace: &str, image: &str) {
     match value {
         Value::String(text) if text == IMAGE => *text = image.to_owned(),
@@ -70,6 +75,7 @@ fn replace(value: &mut Value, namespace: &str, image: &str) {
             if let Some(flag) = text.strip_suffix(NAMESPACE).filter(|flag| flag.starts_with("--") && flag.ends_with('=')) {
                 *text = format!("{flag}{namespace}");
             }
+            *text = text.replace(&format!(".{NAMESPACE}.svc"), &format!(".{namespace}.svc"));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| replace(item, namespace, image)),
         Value::Object(fields) => fields.values_mut().for_each(|field| replace(field, namespace, image)),
@@ -152,10 +158,14 @@ spec: {image: IMAGE, args: [--namespace=culprit-system]}
 
     #[test]
     fn no_kept_namespace_or_image_is_left_in_another_installation() {
-        let made = installation(INSTALLATION, "elsewhere", "registry.test/other:2").unwrap();
-        assert!(!made.contains(NAMESPACE) && !made.contains(IMAGE));
-        assert_eq!(made.matches("registry.test/other:2").count(), INSTALLATION.matches(IMAGE).count());
-        assert_eq!(documents(&made).len(), documents(INSTALLATION).into_iter().filter(|d| !d.is_null()).count());
+        for kept in [INSTALLATION, WITHOUT_AGENTS] {
+            let made = installation(kept, "elsewhere", "registry.test/other:2").unwrap();
+            assert!(!made.contains(NAMESPACE) && !made.contains(IMAGE));
+            assert_eq!(made.matches("registry.test/other:2").count(), kept.matches(IMAGE).count());
+            assert_eq!(documents(&made).len(), documents(kept).into_iter().filter(|d| !d.is_null()).count());
+        }
+        let made = installation(INSTALLATION, "elsewhere", IMAGE).unwrap();
+        assert!(made.contains("--controller=culprit-agents.elsewhere.svc:8443"), "agents find the controller");
     }
 
     #[test]

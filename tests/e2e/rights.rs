@@ -42,5 +42,7 @@ fn rights_of(request: &Value) -> Vec<String> {
 /// The rights of the installation's roles.
 fn granted() -> BTreeSet<String> {
     let documents = roles::documents(include_str!("../../deploy/culprit.yaml"));
-    ["ClusterRole", "Role"].iter().flat_map(|kind| roles::rights(&documents, kind, "culprit")).collect()
+    let names = ["culprit", "culprit-agents"];
+    let roles = names.iter().flat_map(|name| ["ClusterRole", "Role"].map(|kind| (kind, name)));
+    roles.flat_map(|(kind, name)| roles::rights(&documents, kind, name)).collect()
 }

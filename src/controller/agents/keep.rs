@@ -96,7 +96,7 @@ impl Keeper {
         let data: BTreeMap<String, ByteString> = authorities.data().into_iter().map(|(k, v)| (k, ByteString(v.into_bytes()))).collect();
         let exists = kept.is_some();
         let secret = Secret { data: Some(data), ..kept.unwrap_or_else(|| Secret { metadata: named(), ..Secret::default() }) };
-        Ok(won(self.put(&self.secrets, &secret, exists).await).map_err(failed("Secret", "written"))?)
+        won(put(&self.secrets, &secret, exists).await).map_err(failed("Secret", "written"))
     }
 
     /// Shows agents what to trust.
@@ -109,18 +109,18 @@ impl Keeper {
         let exists = kept.is_some();
         let map = ConfigMap { data: Some(wanted), ..kept.unwrap_or_else(|| ConfigMap { metadata: named(), ..ConfigMap::default() }) };
         // Another replica that was quicker has written the same.
-        won(self.put(&self.published, &map, exists).await).map_err(failed("ConfigMap", "written"))?;
+        won(put(&self.published, &map, exists).await).map_err(failed("ConfigMap", "written"))?;
         Ok(())
     }
+}
 
-    /// Creates an object, or replaces the version of it that was read.
-    async fn put<K>(&self, api: &Api<K>, object: &K, exists: bool) -> Result<K, kube::Error>
-    where
-        K: Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
-    {
-        let parameters = PostParams::default();
-        if exists { in_time(api.replace(NAME, &parameters, object)).await } else { in_time(api.create(&parameters, object)).await }
-    }
+/// Creates an object, or replaces the version of it that was read.
+async fn put<K>(api: &Api<K>, object: &K, exists: bool) -> Result<K, kube::Error>
+where
+    K: Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let parameters = PostParams::default();
+    if exists { in_time(api.replace(NAME, &parameters, object)).await } else { in_time(api.create(&parameters, object)).await }
 }
 
 /// Whether a write was the first: a conflict means that another was.
