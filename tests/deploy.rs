@@ -59,8 +59,10 @@ fn the_job_has_exactly_the_rights_that_it_uses() {
 
 #[test]
 fn for_agents_it_has_exactly_the_rights_that_it_uses() {
-    let reviews = BTreeSet::from(["authentication.k8s.io/tokenreviews create".to_owned()]);
-    assert_eq!(rights(&installation(), "ClusterRole", "culprit-agents"), reviews);
+    let mut used = BTreeSet::from(["authentication.k8s.io/tokenreviews create".to_owned()]);
+    used.extend(["list", "watch", "create", "patch"].map(|verb| format!("culprit.dev/connectivitychecks {verb}")));
+    used.insert("culprit.dev/connectivitychecks/status patch".into());
+    assert_eq!(rights(&installation(), "ClusterRole", "culprit-agents"), used);
     let authority = ["secrets", "configmaps"].iter().flat_map(|r| ["create", "get", "update"].map(|verb| format!("/{r} {verb}")));
     assert_eq!(rights(&installation(), "Role", "culprit-agents"), authority.collect());
 }
@@ -111,9 +113,12 @@ fn the_agent_may_do_nothing_in_the_api_and_no_more_on_its_node_than_it_needs() {
     let [container] = pod["containers"].as_array().expect("containers").as_slice() else { panic!("one container") };
     let context = &container["securityContext"];
     assert_eq!(context["readOnlyRootFilesystem"], true);
-    assert!(context["privileged"].is_null() && container["ports"].is_null());
+    assert!(context["privileged"].is_null() && container["ports"][0]["containerPort"] == culprit::connectivity::ECHO);
     let capabilities = serde_json::json!({"drop": ["ALL"], "add": ["SYS_ADMIN", "SYS_PTRACE", "NET_RAW", "DAC_READ_SEARCH"]});
     assert_eq!(context["capabilities"], capabilities);
+    let policy =
+        installation().into_iter().find(|d| d["kind"] == "NetworkPolicy" && d["metadata"]["name"] == "culprit-agent").expect("a policy");
+    assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], culprit::connectivity::ECHO);
     let token = pod["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"].clone();
     assert_eq!(token["audience"], culprit::stream::AUDIENCE);
     let volumes = pod["volumes"].as_array().expect("volumes");
@@ -163,15 +168,21 @@ fn every_pod_satisfies_the_restricted_standard() {
 }
 
 #[test]
-fn the_definition_prints_the_columns_of_the_design() {
-    let definition = installation().into_iter().find(|d| d["kind"] == "CustomResourceDefinition").expect("a definition");
-    let version = &definition["spec"]["versions"][0];
-    let columns = version["additionalPrinterColumns"].as_array().expect("columns");
-    let of =
-        |wide: bool| -> Vec<&str> { columns.iter().filter(|c| (c["priority"] == 1) == wide).filter_map(|c| c["name"].as_str()).collect() };
-    assert_eq!(of(false), ["Target", "Verdict", "Cause", "Since", "Age"]);
-    assert_eq!(of(true), ["Hop", "Message"]);
-    assert_eq!(definition["spec"]["names"]["shortNames"][0], "dx");
-    assert_eq!(definition["spec"]["names"]["categories"][0], "culprit");
-    assert!(version["subresources"]["status"].is_object());
+fn the_definitions_print_the_columns_of_the_design() {
+    for (short, narrow, wide) in [
+        ("dx", &["Target", "Verdict", "Cause", "Since", "Age"][..], &["Hop", "Message"][..]),
+        ("cc", &["Check", "Verdict", "Pairs", "Failing", "Cause", "Since", "Age"], &["Message"]),
+    ] {
+        let is_it = |d: &Value| d["kind"] == "CustomResourceDefinition" && d["spec"]["names"]["shortNames"][0] == short;
+        let definition = installation().into_iter().find(is_it).expect("a definition");
+        let version = &definition["spec"]["versions"][0];
+        let columns = version["additionalPrinterColumns"].as_array().expect("columns");
+        let of = |wide: bool| -> Vec<&str> {
+            columns.iter().filter(|c| (c["priority"] == 1) == wide).filter_map(|c| c["name"].as_str()).collect()
+        };
+        assert_eq!(of(false), narrow);
+        assert_eq!(of(true), wide);
+        assert_eq!(definition["spec"]["names"]["categories"][0], "culprit");
+        assert!(version["subresources"]["status"].is_object());
+    }
 }
