@@ -8,6 +8,7 @@ mod roles;
 
 mod e2e {
     pub mod agents;
+    pub mod checks;
     pub mod client;
     pub mod cluster;
     pub mod fault;
@@ -97,11 +98,23 @@ async fn every_replica_has_the_agents_of_all_nodes() {
     e2e::agents::are_connected(&Cluster::connect().await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn who_is_to_reach_whom_is_asked_from_inside_pods() {
+    e2e::checks::of_pods(&Cluster::connect().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster: make e2e"]
+async fn a_bad_check_is_refused_at_apply_with_a_sentence() {
+    e2e::checks::bad_specs_are_refused(&Cluster::connect().await).await;
+}
+
 /// What disturbs the whole cluster, run one after the other once the rest is done.
 mod alone {
     use super::e2e::cluster::Cluster;
     use super::e2e::fault::Fault;
-    use super::e2e::{agents, outages, rights, table};
+    use super::e2e::{agents, checks, outages, rights, table};
 
     macro_rules! alone {
         ($($name:ident: $what:path;)*) => {$(
@@ -126,6 +139,7 @@ mod alone {
     }
 
     alone! {
+        nodes_that_do_not_reach_each_other_are_seen: checks::of_nodes;
         a_silent_watch_is_noticed_and_begun_anew: outages::watches_silent;
         a_spoilt_authority_is_made_anew_and_agents_come_back: agents::authority_spoilt;
         another_replica_takes_over_where_the_leader_is_killed: outages::leader_killed;
