@@ -1,0 +1,55 @@
+//! `culprit agent`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::CliError;
+use super::log::{self, LogFormat};
+use crate::agent::inside::{Pods, Roots};
+use crate::agent::run;
+use crate::controller::terminated;
+
+/// Arguments of `culprit agent`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where the controller is; every address of the host is asked to let this agent in
+    #[arg(long, value_name = "HOST:PORT", default_value = "culprit-agents.culprit-system.svc:8443")]
+    controller: String,
+    /// The name that the controller's certificate carries, where that is not its host
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// File with the certificates that are trusted
+    #[arg(long, value_name = "FILE", default_value = "/var/run/culprit/ca.crt")]
+    ca_file: PathBuf,
+    /// File with the ServiceAccount token that is shown to the controller
+    #[arg(long, value_name = "FILE", default_value = "/var/run/culprit/token")]
+    token_file: PathBuf,
+    /// Format of the log
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// Runs it until it is told to end.
+pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    log::begin(arguments.log_format);
+    let options = run::Options {
+        controller: arguments.controller,
+        server_name: arguments.server_name,
+        ca: arguments.ca_file,
+        token: arguments.token_file,
+        // Without one there are no name servers, and only an address leads to the controller.
+        resolv_conf: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+    };
+    let ended = CancellationToken::new();
+    let until = ended.clone();
+    tokio::spawn(async move {
+        terminated().await;
+        until.cancel();
+    });
+    let works = Arc::new(Pods::new(Roots::default()));
+    run::run(options, works, ended).await.map_err(|e| CliError::Usage(e.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
