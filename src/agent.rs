@@ -7,6 +7,8 @@
 //! It listens on nothing: it dials every replica, so that whichever leads can ask it at once. What it runs is a closed set.
 
 pub mod budget;
+#[cfg(target_os = "linux")]
+pub mod inside;
 pub mod names;
 pub mod rules;
 pub mod run;
@@ -20,4 +22,11 @@ use crate::probe::{Observation, PodRef, Probe};
 pub trait Works: Send + Sync {
     /// Sends one probe. Never fails: what could not be sent, as where the pod is not on this node, is an observation that says so.
     fn ask<'a>(&'a self, pod: &'a PodRef, probe: &'a Probe) -> BoxFuture<'a, Observation>;
+}
+
+#[cfg(target_os = "linux")]
+impl Works for inside::Pods {
+    fn ask<'a>(&'a self, pod: &'a PodRef, probe: &'a Probe) -> BoxFuture<'a, Observation> {
+        Box::pin(inside::Pods::ask(self, pod, probe))
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 healthy, 1 findings, 2 wrong usage, 3 could not look.
 
+mod agent;
 mod cluster;
 mod diagnose;
 mod docs;
@@ -41,6 +42,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Run the controller: watch routes and keep their Diagnoses
     Controller(serve::Arguments),
+    /// Run the agent of a node: probe from inside its pods for the controller
+    Agent(agent::Arguments),
     /// Print the installation
     Manifests(manifests::Arguments),
     /// Print the version
@@ -75,6 +78,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Diagnose(arguments) => runtime()?.block_on(diagnose::run(arguments)),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Controller(arguments) => runtime()?.block_on(serve::run(arguments)),
+        Command::Agent(arguments) => runtime()?.block_on(agent::run(arguments)),
         Command::Manifests(arguments) => manifests::run(&arguments),
         Command::Version => print(&format!("culprit {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => {

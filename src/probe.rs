@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::inside::Inside;
 pub use head::{Head, HeadError, HeadFault};
 
 /// A question put to the network. Equal probes have equal answers within one diagnosis, so `attempt` tells repeats apart.
@@ -70,6 +71,8 @@ pub enum Question {
     },
     /// Connect and send one request; read the response head and up to 64 KiB of its body.
     Request(Arc<Request>),
+    /// Look into a pod: its sockets, processes and limits. Sends nothing.
+    Look(PodRef),
 }
 
 /// One HTTP request on a fresh connection.
@@ -167,6 +170,8 @@ pub enum Outcome {
         /// The first bytes that came, if any (at most 64), for what spoke another protocol; of a malformed HTTP head up to 64 KiB.
         first_bytes: Vec<u8>,
     },
+    /// A pod was looked into.
+    Seen(Box<Inside>),
     /// The probe was not sent: not allowed, over budget, or this vantage could not. Says nothing about the network.
     NotSent(String),
 }
@@ -358,16 +363,17 @@ impl Probe {
     pub fn request_mut(&mut self) -> Option<&mut Request> {
         match &mut self.question {
             Question::Request(request) => Some(Arc::make_mut(request)),
-            Question::Resolve { .. } | Question::Connect { .. } | Question::Handshake { .. } => None,
+            Question::Resolve { .. } | Question::Connect { .. } | Question::Handshake { .. } | Question::Look(_) => None,
         }
     }
 
-    /// Where it goes, or nothing for a look-up by the vantage's own resolver.
+    /// Where it goes; nothing for a look-up by the vantage's own resolver, and for a look into a pod.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.question {
             Question::Resolve { server, .. } => *server,
             Question::Connect { to } | Question::Handshake { to, .. } => Some(*to),
             Question::Request(request) => Some(request.to),
+            Question::Look(_) => None,
         }
     }
 }
@@ -386,7 +392,14 @@ impl std::fmt::Display for Probe {
                 write!(f, "{} {}://{}{}", r.method, r.scheme, r.to, r.path)?;
                 if r.host.is_empty() { Ok(()) } else { write!(f, " (Host: {})", r.host) }
             }
+            Question::Look(pod) => write!(f, "look into pod {pod}"),
         }
+    }
+}
+
+impl std::fmt::Display for PodRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
@@ -394,7 +407,7 @@ impl Observation {
     /// How the wire failed; nothing where the question was answered. A status of 500 and above is RELAYED.
     pub fn signature(&self) -> Option<Signature> {
         match &self.outcome {
-            Outcome::Resolved(_) | Outcome::Connected | Outcome::TlsEstablished(_) | Outcome::NotSent(_) => None,
+            Outcome::Resolved(_) | Outcome::Connected | Outcome::TlsEstablished(_) | Outcome::Seen(_) | Outcome::NotSent(_) => None,
             Outcome::NotResolved(_) => Some(Signature::DnsFail),
             Outcome::Response(r) if r.status >= 500 => Some(Signature::Relayed),
             Outcome::Response(r) if r.body_cut => Some(Signature::BodyCut),
@@ -446,6 +459,7 @@ impl Observation {
             Outcome::Response(r) => r.status.to_string(),
             Outcome::Broken { signature, detail, .. } if detail.is_empty() => signature.plain_words().into(),
             Outcome::Broken { detail, .. } => detail.clone(),
+            Outcome::Seen(inside) => inside.listening_text(),
             Outcome::NotSent(why) => format!("not sent: {why}"),
         }
     }

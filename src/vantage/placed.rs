@@ -5,33 +5,43 @@ use futures::future::BoxFuture;
 use super::local::Local;
 use super::{Lends, Vantage};
 use crate::controller::agents::{Agents, Unanswered};
-use crate::controller::placing::{Place, Placing};
-use crate::probe::{Observation, Outcome, PodRef, Probe};
+use crate::controller::placing::{self, Place, Placing};
+use crate::probe::{Observation, Outcome, PodRef, Probe, Question};
 use crate::snapshot::objects::ObjectRef;
 use crate::stream::LONGEST_PROBE;
 
 /// The vantage of one examination.
 #[derive(Debug)]
-pub struct Placed<'a> {
+pub struct Placed<'a, S> {
     local: &'a Local,
     agents: &'a Agents,
+    snapshot: &'a S,
     placing: Placing,
     /// The gateway's pod that probes are sent from; none where no agent can enter one.
     inside: Option<Place>,
 }
 
-impl<'a> Placed<'a> {
+impl<'a, S: Lends> Placed<'a, S> {
     /// For a target: from inside the first of its gateway's pods whose node has an agent.
-    pub fn of(local: &'a Local, agents: &'a Agents, snapshot: &impl Lends, target: &ObjectRef) -> Self {
+    pub fn of(local: &'a Local, agents: &'a Agents, snapshot: &'a S, target: &ObjectRef) -> Self {
         let placing = if agents.is_empty() { Placing::default() } else { snapshot.lend(|s| Placing::of(s, target)) };
         let inside = placing.gateway.iter().find(|place| agents.has(&place.node)).cloned();
-        Placed { local, agents, placing, inside }
+        Placed { local, agents, snapshot, placing, inside }
     }
 
     /// Where a probe is sent from; none means here.
     fn place(&self, probe: &Probe) -> Option<&Place> {
         let at_gateway = probe.address().is_some_and(|to| self.placing.entrances.contains(&to.ip()));
         self.inside.as_ref().filter(|_| !at_gateway && probe.timeout <= LONGEST_PROBE)
+    }
+
+    /// Looks into a pod. Only the agent of its node can.
+    async fn look(&self, pod: &PodRef, probe: &Probe) -> Observation {
+        let Some(node) = self.snapshot.lend(|s| placing::node_of(s, pod)) else {
+            return not_sent(probe, pod, format!("pod {pod} is on no node"));
+        };
+        let looked = self.agents.ask(&node, pod, probe).await;
+        looked.unwrap_or_else(|unanswered| not_sent(probe, pod, unanswered.to_string()))
     }
 
     async fn ask_at(&self, place: &Place, probe: &Probe) -> Observation {
@@ -54,12 +64,15 @@ fn not_sent(probe: &Probe, pod: &PodRef, why: String) -> Observation {
     }
 }
 
-impl Vantage for Placed<'_> {
+impl<S: Lends> Vantage for Placed<'_, S> {
     fn name(&self) -> &str {
         self.local.name()
     }
 
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
+        if let Question::Look(pod) = &probe.question {
+            return Box::pin(self.look(pod, probe));
+        }
         match self.place(probe) {
             Some(place) => Box::pin(self.ask_at(place, probe)),
             None => self.local.ask(probe),

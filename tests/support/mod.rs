@@ -1,4 +1,5 @@
 //! What the fixture tests share.
 
 pub mod case;
+pub mod inside;
 pub mod network;

@@ -12,6 +12,8 @@ use culprit::vantage::Vantage;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 
+use super::inside::ScriptedInside;
+
 /// What stands at the addresses and names of a fixture.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +24,9 @@ pub struct Network {
     /// By name; a name that is not listed does not exist.
     #[serde(default)]
     pub names: BTreeMap<String, Name>,
+    /// What pods look like from inside, by `namespace/name`; into those that are not listed nobody looks.
+    #[serde(default)]
+    pub inside: BTreeMap<String, ScriptedInside>,
 }
 
 /// What a name resolves to.
@@ -241,6 +246,10 @@ impl Network {
             },
             Question::Handshake { to, server_name, .. } => self.handshake(*to, server_name.as_deref()),
             Question::Request(request) => self.request(request, probe),
+            Question::Look(pod) => self.inside.get(&pod.to_string()).map_or_else(
+                || Outcome::NotSent("no agent looks into pods from here".into()),
+                |scripted| Outcome::Seen(Box::new(scripted.inside())),
+            ),
         }
     }
 

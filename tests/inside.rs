@@ -1,0 +1,247 @@
+//! Probes from inside a pod's network namespace, and looks into it. Needs root, for namespaces.
+
+#![cfg(target_os = "linux")]
+
+#[path = "support/pod.rs"]
+mod pod;
+
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use culprit::agent::inside::{Pods, Roots};
+use culprit::evidence::inside::{Cpu, Inside, Listens, Memory, Pressure, TurnedAway, Usage};
+use culprit::probe::{Method, Observation, Outcome, PodRef, Probe, Question, Request, Scheme, Signature};
+use pod::{ADDRESS, FULL, LOOPBACK, NAME, Pod, V6_ONLY, WEB};
+
+/// Threads and descriptors are the whole process', so one test runs at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start(name: &str) -> Pod {
+    Pod::start(name, &["--ignored", "--exact", "the_process_of_the_pod"])
+}
+
+#[test]
+#[ignore = "stands for a pod's process, and is started by the others"]
+fn the_process_of_the_pod() {
+    if std::env::var_os(pod::ROLE).is_some() {
+        pod::serve();
+    }
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddr::new(ADDRESS, port)
+}
+
+fn request(port: u16) -> Probe {
+    let request = Request {
+        to: at(port),
+        scheme: Scheme::Http,
+        server_name: None,
+        method: Method::Get,
+        host: "shop.test".into(),
+        path: "/".into(),
+        headers: Vec::new(),
+    };
+    Probe::new(Question::Request(request.into()))
+}
+
+fn inside(observation: Observation) -> Inside {
+    match observation.outcome {
+        Outcome::Seen(inside) => *inside,
+        other => panic!("the look failed: {other:?}"),
+    }
+}
+
+fn why_not_sent(observation: &Observation) -> &str {
+    match &observation.outcome {
+        Outcome::NotSent(why) => why,
+        other => panic!("it was sent: {other:?}"),
+    }
+}
+
+/// Threads and open descriptors of this process.
+fn held() -> (usize, usize) {
+    let count = |folder: &str| std::fs::read_dir(folder).expect("/proc is mounted").count();
+    (count("/proc/self/task"), count("/proc/self/fd"))
+}
+
+#[tokio::test]
+async fn the_same_probes_run_inside() {
+    let _alone = alone();
+    let pod = start("probes");
+    let (pods, web) = (Pods::new(pod.roots()), pod.reference());
+    let connected = pods.ask(&web, &Probe::connect(at(WEB))).await;
+    assert_eq!((connected.outcome, connected.vantage.as_str()), (Outcome::Connected, "pod shop/web-1"));
+    assert_eq!(pods.ask(&web, &request(WEB)).await.response().map(|r| r.status), Some(200));
+    assert_eq!(pods.ask(&web, &Probe::connect(at(LOOPBACK))).await.signature(), Some(Signature::Refused));
+    // The pod's namespace has no way out, as this process' has.
+    let elsewhere = SocketAddr::from(([192, 0, 2, 1], 80));
+    assert_eq!(pods.ask(&web, &Probe::connect(elsewhere)).await.signature(), Some(Signature::NetUnreach));
+}
+
+#[tokio::test]
+async fn names_are_resolved_as_the_pod_does() {
+    let _alone = alone();
+    let pod = start("names");
+    let probe = Probe::new(Question::Resolve { name: NAME.into(), server: None });
+    let observation = Pods::new(pod.roots()).ask(&pod.reference(), &probe).await;
+    assert_eq!(observation.outcome, Outcome::Resolved(vec![ADDRESS]));
+}
+
+#[tokio::test]
+async fn a_look_shows_who_listens_and_what_runs_out() {
+    let _alone = alone();
+    let pod = start("look");
+    let web = pod.reference();
+    let observation = Pods::new(pod.roots()).ask(&web, &Probe::new(Question::Look(web.clone()))).await;
+    assert_eq!(observation.vantage, "pod shop/web-1");
+    let seen = inside(observation);
+    assert_eq!(seen.ports().into_iter().collect::<Vec<_>>(), [FULL, WEB, LOOPBACK, V6_ONLY]);
+    assert!(
+        matches!(seen.listens_at(ADDRESS, WEB), Listens::Everywhere(l) if l.process.as_ref().is_some_and(|p| p.name.starts_with("inside-")))
+    );
+    assert!(matches!(seen.listens_at(ADDRESS, LOOPBACK), Listens::LoopbackOnly(_)));
+    assert!(matches!(seen.listens_at(ADDRESS, V6_ONLY), Listens::OtherFamilyOnly(l) if l.v6_only == Some(true)));
+    assert_eq!(seen.listens_at(ADDRESS, 1), Listens::Nobody);
+    let full = seen.at(FULL).next().expect("a listener");
+    assert_eq!((full.queue, full.backlog, full.is_full()), (2, Some(1), Some(true)));
+    assert_eq!(seen.at(WEB).next().and_then(|l| l.is_full()), Some(false));
+    assert_eq!(seen.turned_away, Some(TurnedAway { overflows: 0, drops: 0 }));
+    assert_eq!(seen.pids, Some(Usage { used: 99, limit: Some(100) }));
+    assert!(seen.pids.is_some_and(|p| p.is_exhausted()));
+    assert_eq!(seen.cpu, Some(Cpu { periods: 100, throttled: 90, throttled_for: Duration::from_secs(5) }));
+    assert_eq!(seen.memory, Some(Memory { usage: Usage { used: 4096, limit: None }, oom_kills: Some(1) }));
+    assert_eq!(seen.pressure, Some(Pressure { cpu: Some(1250), memory: None, io: None }));
+    assert!(seen.descriptors.is_some_and(|d| d.usage.used > 5 && d.usage.limit.is_some_and(|l| l > d.usage.used)));
+    assert!(seen.processes.is_some_and(|p| (p.count, p.stopped) == (1, 0)));
+}
+
+#[tokio::test]
+async fn connections_that_a_full_queue_drops_are_counted() {
+    let _alone = alone();
+    let pod = start("full");
+    let (pods, web) = (Pods::new(pod.roots()), pod.reference());
+    let begun = Instant::now();
+    let dropped = pods.ask(&web, &Probe { timeout: Duration::from_millis(400), ..Probe::connect(at(FULL)) }).await;
+    assert_eq!(dropped.signature(), Some(Signature::ConnTimeout));
+    assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?}", begun.elapsed());
+    let seen = inside(pods.ask(&web, &Probe::new(Question::Look(web.clone()))).await);
+    assert!(seen.turned_away.is_some_and(|t| t.overflows > 0 && t.drops > 0), "{:?}", seen.turned_away);
+}
+
+#[tokio::test]
+async fn what_is_no_pod_of_this_node_is_not_asked() {
+    let _alone = alone();
+    let mut pod = start("gone");
+    let (pods, web) = (Pods::new(pod.roots()), pod.reference());
+    let ask = async |pod: &PodRef| why_not_sent(&pods.ask(pod, &Probe::connect(at(WEB))).await).to_owned();
+    let other = PodRef { uid: "00000000-0000-0000-0000-000000000000".into(), ..web.clone() };
+    assert_eq!(ask(&other).await, "no process of the pod runs on this node");
+    assert_eq!(ask(&PodRef { uid: "../1".into(), ..web.clone() }).await, "\"../1\" is no uid of a pod");
+    assert_eq!(why_not_sent(&pods.ask(&other, &Probe::new(Question::Look(web.clone()))).await), "a look into another pod");
+    // The namespace is entered; then the process' number is another pod's, and then nobody's.
+    assert_eq!(pods.ask(&web, &Probe::connect(at(WEB))).await.outcome, Outcome::Connected);
+    pod.set_group("0::/kubepods/burstable/pod11111111-1111-1111-1111-111111111111/1\n");
+    assert_eq!(ask(&web).await, "no process of the pod runs on this node");
+    pod.set_group(&format!("0::/kubepods/burstable/pod{}/1\n", web.uid));
+    assert_eq!(pods.ask(&web, &Probe::connect(at(WEB))).await.outcome, Outcome::Connected);
+    pod.kill();
+    assert_eq!(ask(&web).await, "no process of the pod runs on this node");
+    assert_eq!(why_not_sent(&pods.ask(&web, &Probe::new(Question::Look(web.clone()))).await), "no process of the pod runs on this node");
+}
+
+#[tokio::test]
+async fn a_namespace_that_nobody_asks_for_is_left() {
+    let _alone = alone();
+    let pod = start("idle");
+    let pods = Pods::new(Roots { idle: Duration::from_millis(100), ..pod.roots() });
+    let web = pod.reference();
+    for _ in 0..3 {
+        assert_eq!(pods.ask(&web, &Probe::connect(at(WEB))).await.outcome, Outcome::Connected);
+        for _ in 0..100 {
+            if names_of_threads().is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(names_of_threads(), Vec::<String>::new());
+    }
+}
+
+/// The threads that are inside.
+fn names_of_threads() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is mounted").flatten();
+    let names = tasks.filter_map(|t| std::fs::read_to_string(t.path().join("comm")).ok());
+    names.map(|n| n.trim().to_owned()).filter(|n| n == "inside").collect()
+}
+
+#[tokio::test]
+async fn more_pods_than_threads_are_asked_all_the_same() {
+    let _alone = alone();
+    let pod = start("many");
+    let uids: Vec<String> = (0..80).map(|n| format!("{n:08}-1111-1111-1111-111111111111")).collect();
+    // One process that every pod's group names: a namespace is entered for each.
+    pod.set_group(&uids.iter().map(|uid| format!("0::/kubepods/burstable/pod{uid}/1\n")).collect::<String>());
+    let pods = Pods::new(pod.roots());
+    let probe = Probe::connect(at(WEB));
+    for uid in &uids {
+        let observation = pods.ask(&PodRef { uid: uid.clone(), ..pod.reference() }, &probe).await;
+        assert_eq!(observation.outcome, Outcome::Connected, "{uid}");
+        assert!(names_of_threads().len() <= 64);
+    }
+    let all = uids.iter().map(|uid| PodRef { uid: uid.clone(), ..pod.reference() }).collect::<Vec<_>>();
+    let answers = futures::future::join_all(all.iter().map(|pod| pods.ask(pod, &probe))).await;
+    assert!(answers.iter().all(|o| o.outcome == Outcome::Connected), "{answers:?}");
+    assert!(names_of_threads().len() <= 64);
+}
+
+#[tokio::test]
+async fn ten_thousand_probes_leave_neither_threads_nor_descriptors() {
+    let _alone = alone();
+    let pod = start("leaks");
+    let (pods, web) = (Pods::new(pod.roots()), pod.reference());
+    let looks = [Probe::new(Question::Look(web.clone())), Probe::connect(at(WEB)), request(WEB), Probe::connect(at(1))];
+    let round = async |many: usize| {
+        use futures::StreamExt;
+        let probes = (0..many).map(|n| &looks[if n % 100 == 0 { 0 } else { 1 + n % 3 }]);
+        futures::stream::iter(probes.map(|probe| pods.ask(&web, probe)))
+            .buffer_unordered(32)
+            .for_each(async |observation| {
+                assert!(!matches!(observation.outcome, Outcome::NotSent(_)), "{observation}");
+            })
+            .await;
+    };
+    round(500).await;
+    let before = held();
+    round(10_000).await;
+    let after = held();
+    assert!(after.0 <= before.0 + 4 && after.1 <= before.1 + 4, "threads and descriptors: {before:?}, then {after:?}");
+}
+
+#[tokio::test]
+async fn without_rights_it_says_why() {
+    let _alone = alone();
+    if std::env::var_os("CULPRIT_NO_RIGHTS").is_none() {
+        let pod = start("rights");
+        let roots = pod.roots();
+        let status = std::process::Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "without_rights_it_says_why"])
+            .env("CULPRIT_NO_RIGHTS", roots.proc)
+            .uid(65534)
+            .gid(65534)
+            .status();
+        assert!(status.expect("this binary starts").success());
+        return;
+    }
+    let proc = std::env::var_os("CULPRIT_NO_RIGHTS").expect("just seen").into();
+    let pods = Pods::new(Roots { proc, ..Roots::default() });
+    let web = PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab".into() };
+    let observation = pods.ask(&web, &Probe::connect(at(WEB))).await;
+    assert_eq!(why_not_sent(&observation), "the pod's network namespace cannot be opened: Permission denied (os error 13)");
+}
