@@ -14,7 +14,7 @@ use bytes::Bytes;
 use culprit::agent::run;
 use culprit::controller::agents::Unanswered;
 use culprit::controller::agents::authority::Authorities;
-use culprit::probe::{Outcome, Probe};
+use culprit::probe::{Outcome, PodRef, Probe, Question};
 use culprit::snapshot::objects::{Kind, ObjectRef};
 use culprit::stream::{Frames, FromAgent, MESSAGE_LIMIT, METHOD, encode, server_name};
 use culprit::vantage::Vantage;
@@ -215,8 +215,16 @@ async fn probes_are_sent_from_inside_the_gateway_and_those_to_it_from_outside() 
     assert_eq!(asked_at(&service, &endpoint).await, "here", "a Service has no gateway");
     let patient = Probe { timeout: Duration::from_secs(60), ..endpoint.clone() };
     assert_eq!(asked_at(&route, &patient).await, "here", "longer than an agent may");
+    let look = |name: &str| {
+        let pod = PodRef { namespace: "traefik".into(), name: name.into(), uid: String::new() };
+        Probe::new(Question::Look(pod))
+    };
+    assert_eq!(asked_at(&service, &look("traefik-1")).await, "pod traefik/traefik-1", "by its own node's agent");
     let placed = Placed::of(&here, &rig.agents, &snapshot, &route);
+    assert!(matches!(placed.ask(&look("traefik-2")).await.outcome, Outcome::NotSent(why) if why.contains("is on no node")));
     agent.running.abort();
     rig.until("node1 is gone", || !rig.agents.has("node1")).await;
     assert_eq!(placed.ask(&endpoint).await.vantage, "here", "the agent is gone meanwhile");
+    let unseen = placed.ask(&look("traefik-1")).await.outcome;
+    assert!(matches!(unseen, Outcome::NotSent(why) if why.contains("no agent of node node1")), "nobody else can look");
 }

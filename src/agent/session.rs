@@ -226,3 +226,37 @@ async fn connect(dial: &Dial) -> Result<Channel, SessionError> {
 async fn read(file: &Path) -> Result<String, SessionError> {
     tokio::fs::read_to_string(file).await.map_err(|source| SessionError::File { file: file.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::probe::Observation;
+
+    struct Nobody;
+
+    impl Works for Nobody {
+        fn ask<'a>(&'a self, _: &'a PodRef, _: &'a Probe) -> BoxFuture<'a, Observation> {
+            unreachable!("nothing that is not understood is run")
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_understood_is_refused_and_counted() {
+        let shared = Arc::new(Shared::new(Arc::new(Nobody)));
+        let (outgoing, mut frames) = mpsc::channel(OUTGOING);
+        let (token, token_file) = (Token::new("x"), Path::new("token"));
+        let mut session = Session { shared: &shared, outgoing, under_way: JoinSet::new(), token, token_file };
+        for (frame, number) in [
+            (r#"{"kind": "Run", "id": 7, "command": "sh"}"#, 7),
+            (r#"{"kind": "Ask", "id": 8, "pod": {"namespace": "a", "name": "b", "uid": ""}, "probe": {"question": "Reboot"}}"#, 8),
+            ("nonsense", 0),
+        ] {
+            session.take(frame.as_bytes());
+            let said = serde_json::from_slice(&frames.recv().await.unwrap()).unwrap();
+            assert!(matches!(said, FromAgent::Refused { id, .. } if id == number), "{said:?}");
+        }
+        assert_eq!(shared.refused(), 3);
+    }
+}

@@ -12,18 +12,18 @@ use crate::stream::LONGEST_PROBE;
 
 /// The vantage of one examination.
 #[derive(Debug)]
-pub struct Placed<'a, L> {
+pub struct Placed<'a, S> {
     local: &'a Local,
     agents: &'a Agents,
-    snapshot: &'a L,
+    snapshot: &'a S,
     placing: Placing,
     /// The gateway's pod that probes are sent from; none where no agent can enter one.
     inside: Option<Place>,
 }
 
-impl<'a, L: Lends> Placed<'a, L> {
+impl<'a, S: Lends> Placed<'a, S> {
     /// For a target: from inside the first of its gateway's pods whose node has an agent.
-    pub fn of(local: &'a Local, agents: &'a Agents, snapshot: &'a L, target: &ObjectRef) -> Self {
+    pub fn of(local: &'a Local, agents: &'a Agents, snapshot: &'a S, target: &ObjectRef) -> Self {
         let placing = if agents.is_empty() { Placing::default() } else { snapshot.lend(|s| Placing::of(s, target)) };
         let inside = placing.gateway.iter().find(|place| agents.has(&place.node)).cloned();
         Placed { local, agents, snapshot, placing, inside }
@@ -35,12 +35,13 @@ impl<'a, L: Lends> Placed<'a, L> {
         self.inside.as_ref().filter(|_| !at_gateway && probe.timeout <= LONGEST_PROBE)
     }
 
-    /// Looks into a pod by the agent of its node.
+    /// Looks into a pod. Only the agent of its node can.
     async fn look(&self, pod: &PodRef, probe: &Probe) -> Observation {
         let Some(node) = self.snapshot.lend(|s| placing::node_of(s, pod)) else {
-            return not_sent(probe, pod, "the pod is gone, or another one by now".into());
+            return not_sent(probe, pod, format!("pod {pod} is on no node"));
         };
-        self.agents.ask(&node, pod, probe).await.unwrap_or_else(|why| not_sent(probe, pod, why.to_string()))
+        let looked = self.agents.ask(&node, pod, probe).await;
+        looked.unwrap_or_else(|unanswered| not_sent(probe, pod, unanswered.to_string()))
     }
 
     async fn ask_at(&self, place: &Place, probe: &Probe) -> Observation {
@@ -63,7 +64,7 @@ fn not_sent(probe: &Probe, pod: &PodRef, why: String) -> Observation {
     }
 }
 
-impl<L: Lends> Vantage for Placed<'_, L> {
+impl<S: Lends> Vantage for Placed<'_, S> {
     fn name(&self) -> &str {
         self.local.name()
     }
