@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::inside::Inside;
+use crate::snapshot::objects::{Key, Pod};
 pub use head::{Head, HeadError, HeadFault};
 
 /// A question put to the network. Equal probes have equal answers within one diagnosis, so `attempt` tells repeats apart.
@@ -29,10 +30,16 @@ pub struct Probe {
     pub attempt: u8,
     /// Limit for the whole question.
     pub timeout: Duration,
+    /// The pod from whose inside it is asked; none leaves that to the vantage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Arc<PodRef>>,
 }
 
 /// Default limit of a probe.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The annotation that holds the uid of a pod that a node runs from a file of its own.
+const STATIC_UID: &str = "kubernetes.io/config.hash";
 
 /// A pod, by what the API says of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -345,7 +352,7 @@ pub enum Signature {
 impl Probe {
     /// A first attempt with the default limit.
     pub fn new(question: Question) -> Self {
-        Probe { question, attempt: 0, timeout: DEFAULT_TIMEOUT }
+        Probe { question, attempt: 0, timeout: DEFAULT_TIMEOUT, from: None }
     }
 
     /// A TCP connect.
@@ -357,6 +364,12 @@ impl Probe {
     #[must_use]
     pub fn again(&self, attempt: u8) -> Self {
         Probe { attempt, ..self.clone() }
+    }
+
+    /// The same probe, asked from inside a pod.
+    #[must_use]
+    pub fn from_inside(self, pod: &Pod) -> Self {
+        Probe { from: Some(Arc::new(PodRef::of(pod))), ..self }
     }
 
     /// The request, to be changed; nothing where something else is asked.
@@ -394,6 +407,15 @@ impl std::fmt::Display for Probe {
             }
             Question::Look(pod) => write!(f, "look into pod {pod}"),
         }
+    }
+}
+
+impl PodRef {
+    /// A pod as its node knows it.
+    pub fn of(pod: &Pod) -> Self {
+        let Key { namespace, name } = pod.meta.key();
+        let uid = pod.meta.annotations.get(STATIC_UID).unwrap_or(&pod.meta.uid);
+        PodRef { namespace: namespace.to_string(), name: name.to_string(), uid: uid.to_string() }
     }
 }
 
