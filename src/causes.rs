@@ -5,6 +5,7 @@
 
 mod case;
 mod finding;
+mod nodes;
 mod ports;
 mod redirect;
 mod undelivered;
@@ -22,7 +23,7 @@ pub mod service;
 pub mod socket;
 
 pub use case::{Case, EndToEnd, EndpointView, NO_SUCH_HOST, Observations, endpoint_request, known, sample};
-pub use finding::FindingBuilder;
+pub use finding::{FindingBuilder, line_from};
 
 use crate::api::{Finding, Hop, Severity};
 use crate::probe::{Probe, Signature};
