@@ -2,6 +2,7 @@
 
 pub(super) mod names;
 pub(super) mod policies;
+mod translation;
 
 use crate::path::Endpoint;
 use crate::snapshot::objects::{ConditionStatus, Node};
@@ -14,6 +15,7 @@ super::group![
     dns_nxdomain_typo,
     duplicate_ip,
     kube_proxy_down,
+    kube_proxy_rules_stale,
     netpol_dns_egress_blocked,
     netpol_egress_deny_gateway,
     netpol_hostnetwork_gateway,
