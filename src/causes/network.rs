@@ -2,7 +2,7 @@
 
 pub(super) mod names;
 pub(super) mod policies;
-mod translation;
+pub(super) mod translation;
 
 use crate::path::Endpoint;
 use crate::snapshot::objects::{ConditionStatus, Node};
@@ -14,6 +14,7 @@ super::group![
     coredns_upstream_broken,
     dns_nxdomain_typo,
     duplicate_ip,
+    hairpin_broken,
     kube_proxy_down,
     kube_proxy_rules_stale,
     netpol_dns_egress_blocked,
