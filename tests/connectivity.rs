@@ -279,3 +279,18 @@ fn an_outage_begins_and_ends_with_what_was_seen() {
     assert_eq!(over.outages.len(), 1);
     assert!(connectivity::says_the_same(&over, &round(&over, Verdict::Healthy, 60)));
 }
+
+#[test]
+fn a_pair_that_failed_is_asked_until_it_works_whether_or_not_it_is_its_turn() {
+    let mut plan = planned(&cluster(""), "culprit-system", NODES).unwrap();
+    let all = plan.pairs.clone();
+    plan.pairs.truncate(1);
+    let name = |pair: &culprit::connectivity::Pair| culprit::api::FailingPair {
+        from: plan.places[pair.from].name.clone(),
+        to: plan.spots[pair.to].name.clone(),
+        ..Default::default()
+    };
+    let failing: Vec<_> = all.iter().take(2).map(name).collect();
+    plan.ask_again(&failing);
+    assert_eq!(plan.pairs, all[..2]);
+}
