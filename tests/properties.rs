@@ -121,6 +121,21 @@ fn an_address_that_cannot_be_asked_never_makes_a_verdict_more_certain() {
 }
 
 #[test]
+fn a_pod_that_nobody_looks_into_never_makes_a_verdict_more_certain() {
+    let mut wrong = Vec::new();
+    for (name, fixture) in FIXTURES.iter() {
+        let scene = fixture.scene();
+        let known = fixture.run_on(&scene);
+        for pod in scene.network.inside.keys() {
+            let mut less = scene.clone();
+            less.network.inside.remove(pod);
+            wrong.extend(says_no_more(&format!("{name} without {pod}"), &known, &fixture.run_on(&less)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} times more was said:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
 fn a_status_stops_moving_while_nothing_changes() {
     for (name, fixture) in FIXTURES.iter() {
         let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);

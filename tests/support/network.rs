@@ -45,6 +45,8 @@ pub enum Name {
 pub enum Socket {
     /// Nobody listens.
     Refused,
+    /// Nobody listened when it was asked first.
+    Opens,
     /// Packets are lost.
     Dropped,
     /// A firewall rejects: no route to host, at once.
@@ -240,6 +242,7 @@ impl Network {
             Question::Resolve { name, .. } => self.resolve(name),
             Question::Connect { to } => match self.socket(*to) {
                 Ok(Socket::Overflows(_)) if probe.attempt % 2 == 1 => broken(Signature::ConnTimeout),
+                Ok(Socket::Opens) if probe.attempt == 0 => broken(Signature::Refused),
                 Ok(Socket::Unavailable) => Outcome::NotSent("not available here".into()),
                 Ok(_) => Outcome::Connected,
                 Err(signature) => broken(signature),
@@ -304,6 +307,7 @@ impl Network {
                 (None, Some(facts)) => Outcome::TlsEstablished(Box::new(facts)),
                 (None, None) => broken(Signature::TlsAlert),
             },
+            Ok(Socket::Opens) => broken(Signature::Refused),
             Ok(Socket::Silent) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),
@@ -317,6 +321,7 @@ impl Network {
         match self.socket(request.to) {
             Err(signature) => broken(signature),
             Ok(Socket::Unavailable) => Outcome::NotSent("not available here".into()),
+            Ok(Socket::Opens) => broken(Signature::Refused),
             Ok(Socket::Silent) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),
