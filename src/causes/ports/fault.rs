@@ -75,7 +75,8 @@ impl Refusal<'_> {
             (true, _) if self.hints.loopback_at(self.port).is_some() => Fault::Unclear,
             (true, Source::Told) if self.told_elsewhere().is_some() => Fault::Application(sure(serves && alone)),
             (true, Source::Told) if serves => Fault::Application(Likely),
-            (true, Source::Common) if found.grade >= Grade::Answers => Fault::Application(sure(serves && alone)),
+            // It may be something beside the application, such as its metrics.
+            (true, Source::Common) if found.grade >= Grade::Answers => Fault::Application(Likely),
             (true, Source::Declared) if serves => Fault::Service(Likely),
             (true, Source::Probe) if serves => Fault::Application(Likely),
             (true, _) => Fault::Unclear,

@@ -24,7 +24,8 @@ never become ready and there is no endpoint at all.
 
 ## How we know
 The agreed port refuses, and the same request to another port of the same pod is answered: one that arguments or environment name, or
-a common one. Where none answers it is no more than Likely, and `app-binds-loopback` is named beside it. Where an agent reads the
+a common one; a common one may belong to something beside the application, so that it is Likely then. Where none answers it is no more than Likely,
+and `app-binds-loopback` is named beside it. Where an agent reads the
 listen table inside the pod, that shows which port is open instead, and proves it.
 
 ## How to fix
