@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a bench says its figures")]
 
 #[path = "../tests/support/pod.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod pod;
 
 use std::net::SocketAddr;

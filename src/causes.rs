@@ -5,6 +5,7 @@
 
 mod case;
 mod finding;
+mod look;
 mod nodes;
 mod ports;
 mod redirect;
@@ -24,6 +25,7 @@ pub mod socket;
 
 pub use case::{Case, EndToEnd, EndpointView, NO_SUCH_HOST, Observations, endpoint_request, known, sample};
 pub use finding::{FindingBuilder, line_from};
+pub use look::Look;
 
 use crate::api::{Finding, Hop, Severity};
 use crate::probe::{Probe, Signature};

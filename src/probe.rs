@@ -38,7 +38,7 @@ pub struct Probe {
 /// Default limit of a probe.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The annotation that holds the uid of a pod that a node runs from a file of its own.
+/// Where a kubelet writes the uid of a pod that it made of a file; the API knows such a pod by another one.
 const STATIC_UID: &str = "kubernetes.io/config.hash";
 
 /// A pod, by what the API says of it.
@@ -523,5 +523,30 @@ impl Signature {
             Signature::Overload => "the gateway is out of resources",
             Signature::ClientGone => "the client left first",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_made_of_a_file_goes_by_the_hash_that_its_kubelet_uses() {
+        let mut pod = Pod::default();
+        pod.meta.uid = "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab".into();
+        assert_eq!(PodRef::of(&pod).uid, "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab");
+        pod.meta.annotations = [(STATIC_UID.to_owned(), "3f1b9c0a8d7e6f5a4b3c2d1e0f9a8b7c".to_owned())].into_iter().collect();
+        assert_eq!(PodRef::of(&pod).uid, "3f1b9c0a8d7e6f5a4b3c2d1e0f9a8b7c");
+    }
+
+    #[test]
+    fn a_probe_that_names_no_pod_is_written_as_before() {
+        let probe = Probe::connect(([10, 0, 0, 7], 80).into());
+        let text = serde_json::to_string(&probe).unwrap();
+        assert!(!text.contains("from"), "{text}");
+        assert_eq!(serde_json::from_str::<Probe>(&text).unwrap(), probe);
+        let named = probe.clone().from_inside(&Pod::default());
+        assert_eq!(serde_json::from_str::<Probe>(&serde_json::to_string(&named).unwrap()).unwrap(), named);
+        assert_ne!(named, probe, "another question");
     }
 }

@@ -82,7 +82,7 @@ struct Network {
 
 impl FromPods for Network {
     fn ask<'a>(&'a self, from: &'a Place, probe: &'a Probe) -> BoxFuture<'a, Observation> {
-        self.asked.lock().unwrap().push(format!("{}: {probe}", from.name));
+        self.asked.lock().expect("nobody panicked").push(format!("{}: {probe}", from.name));
         let outcome = match &probe.question {
             Question::Connect { to } => {
                 let to = to.ip().to_string();
@@ -92,7 +92,7 @@ impl FromPods for Network {
             Question::Resolve { name, server } => {
                 let at = server.map(|s| s.ip().to_string()).unwrap_or_default();
                 let found = self.names.get(at.as_str()).or_else(|| self.names.get(name.as_str()));
-                found.cloned().unwrap_or_else(|| Outcome::Resolved(vec!["10.96.0.1".parse().unwrap()]))
+                found.cloned().unwrap_or_else(|| Outcome::Resolved(vec![[10, 96, 0, 1].into()]))
             }
             other => panic!("{other:?} is asked"),
         };
@@ -278,4 +278,19 @@ fn an_outage_begins_and_ends_with_what_was_seen() {
     assert_eq!((over.outages[0].from.as_str(), over.outages[0].to.as_deref()), ("1970-01-01T00:00:10Z", Some("1970-01-01T00:00:30Z")));
     assert_eq!(over.outages.len(), 1);
     assert!(connectivity::says_the_same(&over, &round(&over, Verdict::Healthy, 60)));
+}
+
+#[test]
+fn a_pair_that_failed_is_asked_until_it_works_whether_or_not_it_is_its_turn() {
+    let mut plan = planned(&cluster(""), "culprit-system", NODES).unwrap();
+    let all = plan.pairs.clone();
+    plan.pairs.truncate(1);
+    let name = |pair: &culprit::connectivity::Pair| culprit::api::FailingPair {
+        from: plan.places[pair.from].name.clone(),
+        to: plan.spots[pair.to].name.clone(),
+        ..Default::default()
+    };
+    let failing: Vec<_> = all.iter().take(2).map(name).collect();
+    plan.ask_again(&failing);
+    assert_eq!(plan.pairs, all[..2]);
 }

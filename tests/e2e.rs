@@ -139,6 +139,7 @@ mod alone {
     }
 
     alone! {
+        agents_that_are_cut_off_or_killed_make_nothing_wrong: agents::lost;
         nodes_that_do_not_reach_each_other_are_seen: checks::of_nodes;
         a_silent_watch_is_noticed_and_begun_anew: outages::watches_silent;
         a_spoilt_authority_is_made_anew_and_agents_come_back: agents::authority_spoilt;

@@ -6,21 +6,17 @@
 mod pod;
 
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use culprit::agent::inside::{Pods, Roots};
+use culprit::agent::inside::Pods;
 use culprit::evidence::inside::{Cpu, Inside, Listens, Memory, Pressure, TurnedAway, Usage};
 use culprit::probe::{Method, Observation, Outcome, PodRef, Probe, Question, Request, Scheme, Signature};
 use pod::{ADDRESS, FULL, LOOPBACK, NAME, Pod, V6_ONLY, WEB};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+use tokio::sync::Mutex;
 
 /// Threads and descriptors are the whole process', so one test runs at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 fn start(name: &str) -> Pod {
     Pod::start(name, &["--ignored", "--exact", "the_process_of_the_pod"])
@@ -73,7 +69,7 @@ fn held() -> (usize, usize) {
 
 #[tokio::test]
 async fn the_same_probes_run_inside() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let pod = start("probes");
     let (pods, web) = (Pods::new(pod.roots()), pod.reference());
     let connected = pods.ask(&web, &Probe::connect(at(WEB))).await;
@@ -87,7 +83,7 @@ async fn the_same_probes_run_inside() {
 
 #[tokio::test]
 async fn names_are_resolved_as_the_pod_does() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let pod = start("names");
     let probe = Probe::new(Question::Resolve { name: NAME.into(), server: None });
     let observation = Pods::new(pod.roots()).ask(&pod.reference(), &probe).await;
@@ -96,7 +92,7 @@ async fn names_are_resolved_as_the_pod_does() {
 
 #[tokio::test]
 async fn a_look_shows_who_listens_and_what_runs_out() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let pod = start("look");
     let web = pod.reference();
     let observation = Pods::new(pod.roots()).ask(&web, &Probe::new(Question::Look(web.clone()))).await;
@@ -124,7 +120,7 @@ async fn a_look_shows_who_listens_and_what_runs_out() {
 
 #[tokio::test]
 async fn connections_that_a_full_queue_drops_are_counted() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let pod = start("full");
     let (pods, web) = (Pods::new(pod.roots()), pod.reference());
     let begun = Instant::now();
@@ -137,7 +133,7 @@ async fn connections_that_a_full_queue_drops_are_counted() {
 
 #[tokio::test]
 async fn what_is_no_pod_of_this_node_is_not_asked() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let mut pod = start("gone");
     let (pods, web) = (Pods::new(pod.roots()), pod.reference());
     let ask = async |pod: &PodRef| why_not_sent(&pods.ask(pod, &Probe::connect(at(WEB))).await).to_owned();
@@ -158,9 +154,9 @@ async fn what_is_no_pod_of_this_node_is_not_asked() {
 
 #[tokio::test]
 async fn a_namespace_that_nobody_asks_for_is_left() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let pod = start("idle");
-    let pods = Pods::new(Roots { idle: Duration::from_millis(100), ..pod.roots() });
+    let pods = Pods::new(pod.roots()).leaving_after(Duration::from_millis(100));
     let web = pod.reference();
     for _ in 0..3 {
         assert_eq!(pods.ask(&web, &Probe::connect(at(WEB))).await.outcome, Outcome::Connected);
@@ -183,7 +179,7 @@ fn names_of_threads() -> Vec<String> {
 
 #[tokio::test]
 async fn more_pods_than_threads_are_asked_all_the_same() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let pod = start("many");
     let uids: Vec<String> = (0..80).map(|n| format!("{n:08}-1111-1111-1111-111111111111")).collect();
     // One process that every pod's group names: a namespace is entered for each.
@@ -203,7 +199,7 @@ async fn more_pods_than_threads_are_asked_all_the_same() {
 
 #[tokio::test]
 async fn ten_thousand_probes_leave_neither_threads_nor_descriptors() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let pod = start("leaks");
     let (pods, web) = (Pods::new(pod.roots()), pod.reference());
     let looks = [Probe::new(Question::Look(web.clone())), Probe::connect(at(WEB)), request(WEB), Probe::connect(at(1))];
@@ -224,24 +220,19 @@ async fn ten_thousand_probes_leave_neither_threads_nor_descriptors() {
     assert!(after.0 <= before.0 + 4 && after.1 <= before.1 + 4, "threads and descriptors: {before:?}, then {after:?}");
 }
 
-#[tokio::test]
-async fn without_rights_it_says_why() {
-    let _alone = alone();
-    if std::env::var_os("CULPRIT_NO_RIGHTS").is_none() {
-        let pod = start("rights");
-        let roots = pod.roots();
-        let status = std::process::Command::new(std::env::current_exe().expect("this binary"))
-            .args(["--exact", "without_rights_it_says_why"])
-            .env("CULPRIT_NO_RIGHTS", roots.proc)
-            .uid(65534)
-            .gid(65534)
-            .status();
-        assert!(status.expect("this binary starts").success());
-        return;
-    }
-    let proc = std::env::var_os("CULPRIT_NO_RIGHTS").expect("just seen").into();
-    let pods = Pods::new(Roots { proc, ..Roots::default() });
-    let web = PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab".into() };
-    let observation = pods.ask(&web, &Probe::connect(at(WEB))).await;
+#[test]
+fn without_rights_it_says_why() {
+    let _alone = ALONE.blocking_lock();
+    let pod = start("rights");
+    let (pods, web) = (Pods::new(pod.roots()), pod.reference());
+    // Capabilities are a thread's own, and those that it starts inherit them.
+    let ask = move || {
+        let none =
+            CapabilitySets { effective: CapabilitySet::empty(), permitted: CapabilitySet::empty(), inheritable: CapabilitySet::empty() };
+        rustix::thread::set_capabilities(None, none).expect("capabilities can always be given up");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(pods.ask(&web, &Probe::connect(at(WEB))))
+    };
+    let observation = std::thread::spawn(ask).join().expect("the thread ends");
     assert_eq!(why_not_sent(&observation), "the pod's network namespace cannot be opened: Permission denied (os error 13)");
 }

@@ -31,6 +31,8 @@ use crate::vantage::local::Local;
 use members::Member;
 use namespace::Namespace;
 
+/// A namespace that nobody has asked for so long is left.
+const IDLE: Duration = Duration::from_secs(30);
 /// Namespaces that are entered at once; each has a thread.
 const NAMESPACES: usize = 64;
 /// Where all of them are entered, one is left for another so often.
@@ -47,14 +49,12 @@ pub struct Roots {
     pub proc: PathBuf,
     /// The control group tree.
     pub groups: PathBuf,
-    /// A namespace that nobody has asked for so long is left.
-    pub idle: Duration,
 }
 
 impl Default for Roots {
     /// As an agent's container sees them: it shares the node's processes, and has a control group namespace of its own.
     fn default() -> Self {
-        Roots { proc: "/proc".into(), groups: "/proc/1/root/sys/fs/cgroup".into(), idle: namespace::IDLE }
+        Roots { proc: "/proc".into(), groups: "/proc/1/root/sys/fs/cgroup".into() }
     }
 }
 
@@ -103,6 +103,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Pods {
     roots: Roots,
+    idle: Duration,
     inside: Mutex<HashMap<PodUid, Arc<OnceCell<Arc<Entered>>>>>,
     threads: Arc<Semaphore>,
     in_flight: Semaphore,
@@ -121,11 +122,19 @@ impl Pods {
     pub fn new(roots: Roots) -> Self {
         Pods {
             roots,
+            idle: IDLE,
             inside: Mutex::default(),
             threads: Arc::new(Semaphore::new(NAMESPACES)),
             in_flight: Semaphore::new(IN_FLIGHT),
             looks: Arc::new(Semaphore::new(LOOKS)),
         }
+    }
+
+    /// Leaves a namespace after so long without a question, in place of half a minute.
+    #[must_use]
+    pub fn leaving_after(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
     }
 
     /// Sends one probe from inside a pod's network namespace, or looks into the pod. Never fails and never takes much longer than the
@@ -214,7 +223,7 @@ impl Pods {
             Ok((member, opened.map_err(Error::Open)?, resolver::servers(&proc, &members)))
         })
         .await??;
-        let namespace = Namespace::enter(namespace, Local::new(vantage(pod), servers), self.roots.idle, permit).await?;
+        let namespace = Namespace::enter(namespace, Local::new(vantage(pod), servers), self.idle, permit).await?;
         Ok(Arc::new(Entered { member, namespace }))
     }
 

@@ -1,7 +1,7 @@
 //! Building findings, so that a cause's check reads as what it says.
 
 use crate::api::{Confidence, Evidence, EvidenceKind, Finding, Fix, ObjectField, Proof};
-use crate::causes::Cause;
+use crate::causes::{Cause, Look};
 use crate::probe::Observation;
 use crate::snapshot::objects::ObjectRef;
 
@@ -47,6 +47,13 @@ impl FindingBuilder {
     pub fn saw_from(mut self, observation: &Observation, node: &str) -> Self {
         let vantage = format!("{} on {node}", observation.vantage);
         self.0.evidence.push(Evidence { kind: EvidenceKind::Probe, vantage: Some(vantage), text: observation.to_string() });
+        self
+    }
+
+    /// Adds what a look into a pod showed, as its line of proof.
+    #[must_use]
+    pub fn looked(mut self, look: Look<'_>, line: impl Into<String>) -> Self {
+        self.0.evidence.push(Evidence { kind: EvidenceKind::Process, vantage: Some(look.seen.vantage.clone()), text: line.into() });
         self
     }
 

@@ -10,6 +10,7 @@ use crate::snapshot::objects::{ConditionStatus, Node};
 super::group![
     cni_agent_node_broken,
     cni_cross_node_broken,
+    conntrack_full,
     coredns_down,
     coredns_upstream_broken,
     dns_nxdomain_typo,

@@ -1,24 +1,28 @@
 //! Where the pods of a route listen, where the port that the Service sends to refuses.
 //!
-//! Three causes share this look: the Service's port is wrong, the application's port is wrong, or the application listens on
-//! loopback only. [`Refusal::fault`] tells them apart, so that one refusal never gets two answers of the same strength by chance.
+//! Four causes share this look: the Service's port is wrong, the application's port is wrong, or the application listens on
+//! loopback only, or on the other IP family. [`Refusal::fault`] tells them apart, so that one refusal never gets two answers of the same
+//! strength by chance. Where an agent looks into the pod, its listen table decides.
 
+mod fault;
 mod hints;
 mod look;
 mod pod;
+mod table;
 
 use std::sync::Arc;
 
-use crate::api::Confidence;
 use crate::causes::{Case, EndpointView, Missing, sample};
 use crate::fact::Fact;
 use crate::path::policy::{self, Decision, Peer};
 use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::{Pod, PortRef};
+pub use fault::Fault;
 pub use hints::{Hints, is_auxiliary};
 pub use look::{Elsewhere, Grade, Source};
-pub use pod::{answers_kubelet, declared, is_probed_by_network, kubelet_gets_through, readiness_asks, same_template, settles};
-use pod::{containers, owners, runs};
+pub use pod::{answers_kubelet, declared, is_probed_by_network, kubelet_gets_through, readiness_asks, runs, same_template, settles};
+use pod::{containers, owners};
+pub use table::Table;
 
 /// Endpoints that refuse the port that the Service sends to.
 #[derive(Clone, Debug)]
@@ -45,44 +49,11 @@ pub struct Refusal<'a> {
     pub elsewhere: Option<Elsewhere<'a>>,
     /// The same port at the pod's address of the other IP family, where that accepts.
     pub twin: Option<&'a Observation>,
-}
-
-/// Who has to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The Service.
-    Service(Confidence),
-    /// The application's port.
-    Application(Confidence),
-    /// Nothing answers: it listens on loopback, on a port that was not found, or not at all.
-    Unclear,
+    /// What the pod's own listen table says of the port, where an agent could look.
+    pub table: Option<Table<'a>>,
 }
 
 impl Refusal<'_> {
-    /// Who has to change, by what answers and what the spec says.
-    pub fn fault(&self) -> Fault {
-        use Confidence::{Likely, Proven};
-        let alone = containers(self.pod).count() == 1;
-        let Some(found) = &self.elsewhere else {
-            let declares_another = declared(self.pod).any(|(_, name)| !name.is_some_and(is_auxiliary));
-            return if !self.agreed && declares_another && self.ready { Fault::Service(Likely) } else { Fault::Unclear };
-        };
-        let serves = found.grade == Grade::Serves;
-        let sure = |proven: bool| if proven { Proven } else { Likely };
-        match (self.agreed, found.source) {
-            (false, Source::Auxiliary) if !serves => Fault::Unclear,
-            (false, source) => Fault::Service(sure(serves && source != Source::Auxiliary)),
-            // An application that is told to listen on loopback does; what answers elsewhere is something beside it.
-            (true, _) if self.hints.loopback_at(self.port).is_some() => Fault::Unclear,
-            (true, Source::Told) if self.told_elsewhere().is_some() => Fault::Application(sure(serves && alone)),
-            (true, Source::Told) if serves => Fault::Application(Likely),
-            (true, Source::Common) if found.grade >= Grade::Answers => Fault::Application(sure(serves && alone)),
-            (true, Source::Declared) if serves => Fault::Service(Likely),
-            (true, Source::Probe) if serves => Fault::Application(Likely),
-            (true, _) => Fault::Unclear,
-        }
-    }
-
     /// The setting that tells the program to listen on another port, where none names this one.
     pub fn told_elsewhere(&self) -> Option<&str> {
         let named = |port: u16| self.hints.ports().any(|(told, _)| told == port);
@@ -145,14 +116,18 @@ pub fn refused<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
     let Some((first, pod)) = refused.first().copied() else { return Ok(None) };
     let Some(port) = first.endpoint.port else { return Ok(None) };
     let hints = Hints::of(owners(pod, port));
-    let found = look::elsewhere(case, pod, first.endpoint.address, port, &hints)?;
-    // What serves users elsewhere has started, and what is told to keep to loopback will; else a port that was only just to be opened is
+    let table = case.look_if_possible(pod)?.map(|look| Table::of(look, first.endpoint.address, port));
+    let found = look::elsewhere(case, pod, first.endpoint.address, port, &hints, table.as_ref())?;
+    // What serves users elsewhere has started, and what keeps to loopback will; else a port that was only just to be opened is
     // no fault yet.
     let serves = found.twin.is_some() || found.best.as_ref().is_some_and(|e| e.grade == Grade::Serves && e.source != Source::Auxiliary);
-    if all_settle && !serves && hints.loopback_at(port).is_none() {
+    let is_bound = hints.loopback_at(port).is_some() || table.is_some_and(|t| t.is_bound_elsewhere());
+    if all_settle && !serves && !is_bound {
         return Err(Missing::Fact("the containers that refuse have only just started".into()));
     }
-    if let (None, Some(missing)) = (found.twin, rejected_by_policy(case, pod, port, found.best.as_ref())) {
+    // Where the pod itself has no open port, no policy needs to refuse.
+    let may_be_open = table.is_none_or(|t| t.at.is_served());
+    if let (None, true, Some(missing)) = (found.twin, may_be_open, rejected_by_policy(case, pod, port, found.best.as_ref())) {
         return Err(missing);
     }
     let named = matches!(case.service_port()?.map(|p| &p.target), Some(PortRef::Name(_)));
@@ -173,6 +148,7 @@ pub fn refused<'a>(case: &Case<'a>) -> Result<Option<Refusal<'a>>, Missing> {
         hints,
         elsewhere: found.best,
         twin: found.twin,
+        table,
     }))
 }
 

@@ -1,3 +1,3 @@
 //! Causes in what pods and nodes run out of.
 
-super::group![hpa_at_max, node_notready, node_pressure, pod_oomkilled];
+super::group![cpu_throttled, hpa_at_max, node_notready, node_pressure, pid_limit, pod_oomkilled];

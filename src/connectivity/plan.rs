@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::{mesh, select};
-use crate::api::{ConnectivityCheckSpec, Destination, Source};
+use crate::api::{ConnectivityCheckSpec, Destination, FailingPair, Source};
 use crate::path::{dns, landmarks};
 use crate::probe::PodRef;
 use crate::snapshot::Snapshot;
@@ -136,6 +136,21 @@ pub enum Rejected {
     /// The spec lacks what the API server demands.
     #[error("{0}")]
     Spec(&'static str),
+}
+
+impl Plan {
+    /// Asks pairs that failed before once more, whether or not it is their turn: an outage is over where the pair works again, not where nobody asks.
+    pub fn ask_again(&mut self, failing: &[FailingPair]) {
+        for pair in failing {
+            let from = self.places.iter().position(|p| p.name == pair.from);
+            let to = self.spots.iter().position(|s| s.name == pair.to);
+            if let (Some(from), Some(to)) = (from, to)
+                && !self.pairs.contains(&Pair { from, to })
+            {
+                self.pairs.push(Pair { from, to });
+            }
+        }
+    }
 }
 
 /// Works out a round. Pairs of nodes change from round to round where nodes are many.

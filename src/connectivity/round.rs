@@ -17,7 +17,7 @@ use crate::vantage::Lends;
 /// Limit of one probe.
 const LIMIT: Duration = Duration::from_secs(2);
 /// Probes of one check under way at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 512;
 
 /// Whoever can ask from inside a pod.
 pub trait FromPods: Send + Sync {

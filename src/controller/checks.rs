@@ -139,7 +139,8 @@ async fn one_round(checks: &Checks, mut check: ConnectivityCheck, round: u64) ->
     let own = check.metadata.namespace.clone().unwrap_or_default();
     let place = Where { check: &own, controller: &checks.controller, agents: &checks.agents };
     let status = match checks.state.lend(|s| connectivity::plan(s, &place, spec, round)) {
-        Ok(plan) => {
+        Ok(mut plan) => {
+            plan.ask_again(&before.failing);
             let answers = connectivity::run(&*checks.state, &plan, spec.expect, &*checks.pods).await;
             let judged = checks.state.lend(|s| connectivity::judge(s, &plan, spec.expect, &answers));
             connectivity::succeed(&before, spec, judged, Timestamp::now(), generation)

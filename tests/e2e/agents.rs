@@ -1,6 +1,15 @@
 //! Agents of the real installation: that they are let in, and that they come back.
 
+use std::time::Duration;
+
+use culprit::api::{ConnectivityStatus, Verdict};
+
+use super::checks;
 use super::cluster::Cluster;
+use super::outages::Scene;
+
+/// Enough for a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until each replica counts an agent for each node.
 const CONNECTED: &str = r#"
@@ -42,4 +51,30 @@ exit 1
         &[],
     );
     are_connected(cluster);
+}
+
+/// Agents that are cut off, and killed: checks become Unknown and never Failing, routes keep their verdicts, faults are named, and all comes back.
+pub async fn lost(cluster: &Cluster) {
+    are_connected(cluster);
+    let healthy = |s: &ConnectivityStatus| s.verdict == Verdict::Healthy;
+    let outages = checks::until(cluster, "culprit-system", "cluster", healthy).await.outages;
+    let scene = Scene::new(cluster, "agents-lost").await;
+    let before = scene.known().await;
+    // Silent, as behind a firewall that forgot the connection.
+    let stream = |how: &str| {
+        for node in ["node1", "node2"] {
+            cluster.shell(&format!("$RIG/run-in {node} iptables {how} FORWARD -p tcp --dport 8443 -j DROP"), &[]);
+        }
+    };
+    stream("-I");
+    let unknown = |s: &ConnectivityStatus| s.verdict == Verdict::Unknown;
+    checks::until(cluster, "culprit-system", "cluster", unknown).await;
+    scene.sees_faults(PATIENCE).await;
+    stream("-D");
+    cluster
+        .shell("$KUBECTL -n culprit-agents delete pods -l app.kubernetes.io/component=agent --grace-period=0 --force >/dev/null 2>&1", &[]);
+    let status = checks::until(cluster, "culprit-system", "cluster", healthy).await;
+    assert_eq!(status.outages, outages, "what was not seen is no outage");
+    are_connected(cluster);
+    scene.is_as_it_was(&before).await;
 }

@@ -17,7 +17,8 @@ fn check(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "culprit.dev/v1alpha1", "kind": "ConnectivityCheck", "metadata": {"name": name}, "spec": spec})
 }
 
-async fn until(cluster: &Cluster, namespace: &str, name: &str, holds: impl Fn(&ConnectivityStatus) -> bool) -> ConnectivityStatus {
+/// Waits until a check's status is as wanted.
+pub async fn until(cluster: &Cluster, namespace: &str, name: &str, holds: impl Fn(&ConnectivityStatus) -> bool) -> ConnectivityStatus {
     let api = Api::<ConnectivityCheck>::namespaced(cluster.client.clone(), namespace);
     let begun = Instant::now();
     let mut last = None;

@@ -23,7 +23,7 @@ pub struct Scene<'a> {
 
 /// What must be the same after an outage.
 #[derive(Debug, PartialEq)]
-struct Known {
+pub struct Known {
     verdict: Verdict,
     cause: Option<String>,
     transitions: usize,
@@ -61,7 +61,8 @@ impl<'a> Scene<'a> {
             .unwrap_or_else(|last| panic!("{}/{name}: {}", self.namespace, last.map_or_else(|| "no status".into(), |s| describe(&s))))
     }
 
-    async fn known(&self) -> Vec<Known> {
+    /// What is known now.
+    pub async fn known(&self) -> Vec<Known> {
         let api = Api::<Diagnosis>::namespaced(self.cluster.client.clone(), &self.namespace);
         let mut known = Vec::new();
         for name in ["ingress-lost", "ingress-web"] {
@@ -72,7 +73,7 @@ impl<'a> Scene<'a> {
     }
 
     /// A new fault is named, within this time, and its mending seen.
-    async fn sees_faults(&self, limit: Duration) {
+    pub async fn sees_faults(&self, limit: Duration) {
         self.route("lost", "web").await;
         self.within("ingress-lost", limit, |s| s.verdict == Verdict::Healthy).await;
         self.route("lost", "nobody").await;
@@ -80,7 +81,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Nothing that was known is lost or changed, nobody crashed, and faults are seen as before.
-    async fn is_as_it_was(&self, before: &[Known]) {
+    pub async fn is_as_it_was(&self, before: &[Known]) {
         self.keeps(before).await;
         // The gateway has to find back to the API server as well before it serves a new route.
         self.sees_faults(Duration::from_secs(150)).await;

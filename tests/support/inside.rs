@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use culprit::evidence::inside::{Cpu, Descriptors, Inside, Listener, Memory, Process, Processes, TurnedAway, Usage};
+use culprit::evidence::inside::{Cpu, Descriptors, Inside, Listener, Memory, Pressure, Process, Processes, TurnedAway, Usage};
 use serde::Deserialize;
 
 /// A pod from inside; what is not named is not known.
@@ -31,6 +31,9 @@ pub struct ScriptedInside {
     /// `throttled/periods`.
     #[serde(default)]
     pub cpu: Option<String>,
+    /// Share of the last ten seconds in which a task waited for CPU, in hundredths of a percent.
+    #[serde(default)]
+    pub cpu_pressure: Option<u32>,
     /// `stopped/processes`.
     #[serde(default)]
     pub stopped: Option<String>,
@@ -51,7 +54,7 @@ impl ScriptedInside {
                 throttled_for: Duration::from_millis(50) * u32::try_from(throttled).expect("few periods"),
             }),
             memory: usage(self.memory.as_ref()).map(|usage| Memory { usage, oom_kills: self.oom_kills }),
-            pressure: None,
+            pressure: self.cpu_pressure.map(|cpu| Pressure { cpu: Some(cpu), ..Pressure::default() }),
             processes: pair(self.stopped.as_ref()).map(|(stopped, count)| Processes {
                 count: u32::try_from(count.expect("processes")).expect("few processes"),
                 stopped: u32::try_from(stopped).expect("few processes"),

@@ -30,7 +30,7 @@ pub struct Network {
     /// What is another thing at an address when it is asked from inside a pod, by `namespace/name`; pods that are not listed nobody enters.
     #[serde(default)]
     pub from: BTreeMap<String, BTreeMap<SocketAddr, Socket>>,
-    /// The pod of `from` that what names no pod is asked from, but for requests to gateways.
+    /// The pod of `from` that what names no pod is asked from, but for requests to gateways and looks.
     #[serde(default)]
     pub asks_in: Option<String>,
 }
@@ -51,6 +51,8 @@ pub enum Name {
 pub enum Socket {
     /// Nobody listens.
     Refused,
+    /// Nobody listened when it was asked first.
+    Opens,
     /// Packets are lost.
     Dropped,
     /// A firewall rejects: no route to host, at once.
@@ -250,8 +252,9 @@ impl Network {
     /// The pod that a probe is sent from.
     fn pod(&self, probe: &Probe) -> Option<String> {
         let to_gateway = probe.address().is_some_and(|to| matches!(self.sockets.get(&to), Some(Socket::Gateway(_))));
+        let elsewhere = to_gateway || matches!(probe.question, Question::Look(_));
         let named = probe.from.as_ref().map(|pod| pod.to_string());
-        named.or_else(|| self.asks_in.clone().filter(|pod| !to_gateway && self.from.contains_key(pod)))
+        named.or_else(|| self.asks_in.clone().filter(|pod| !elsewhere && self.from.contains_key(pod)))
     }
 
     /// The network with other things at some addresses. What cannot be asked at all cannot be asked from there either.
@@ -267,6 +270,7 @@ impl Network {
             Question::Resolve { name, .. } => self.resolve(name),
             Question::Connect { to } => match self.socket(*to) {
                 Ok(Socket::Overflows(_)) if probe.attempt % 2 == 1 => broken(Signature::ConnTimeout),
+                Ok(Socket::Opens) if probe.attempt == 0 => broken(Signature::Refused),
                 Ok(Socket::Unavailable) => Outcome::NotSent("not available here".into()),
                 Ok(_) => Outcome::Connected,
                 Err(signature) => broken(signature),
@@ -331,6 +335,7 @@ impl Network {
                 (None, Some(facts)) => Outcome::TlsEstablished(Box::new(facts)),
                 (None, None) => broken(Signature::TlsAlert),
             },
+            Ok(Socket::Opens) => broken(Signature::Refused),
             Ok(Socket::Silent) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),
@@ -344,6 +349,7 @@ impl Network {
         match self.socket(request.to) {
             Err(signature) => broken(signature),
             Ok(Socket::Unavailable) => Outcome::NotSent("not available here".into()),
+            Ok(Socket::Opens) => broken(Signature::Refused),
             Ok(Socket::Silent) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use culprit::agent::inside::Roots;
 use culprit::probe::PodRef;
 use hickory_proto::op::{Message, MessageType};
-use hickory_proto::rr::{RData, Record};
+use hickory_proto::rr::{RData, Record, RecordType};
 use tempfile::TempDir;
 
 /// The pod's address, in its own namespace alone.
@@ -82,7 +82,7 @@ impl Pod {
 
     /// Where its processes and control groups are.
     pub fn roots(&self) -> Roots {
-        Roots { proc: self.proc(), groups: self.trees.path().join("cgroup"), ..Roots::default() }
+        Roots { proc: self.proc(), groups: self.trees.path().join("cgroup") }
     }
 
     /// What the process tree says of the process' control group.
@@ -188,10 +188,10 @@ fn answer_names(socket: &UdpSocket) {
     while let Ok((length, from)) = socket.recv_from(&mut buffer) {
         let Ok(mut message) = Message::from_vec(&buffer[..length]) else { continue };
         message.metadata.message_type = MessageType::Response;
-        if let (Some(query), IpAddr::V4(ip)) = (message.queries.first().cloned(), ADDRESS) {
-            if query.query_type() == hickory_proto::rr::RecordType::A && query.name().to_ascii().trim_end_matches('.') == NAME {
-                message.answers.push(Record::from_rdata(query.name().clone(), 60, RData::A(ip.into())));
-            }
+        let known =
+            message.queries.first().filter(|q| q.query_type() == RecordType::A && q.name().to_ascii().trim_end_matches('.') == NAME);
+        if let (Some(query), IpAddr::V4(ip)) = (known.cloned(), ADDRESS) {
+            message.answers.push(Record::from_rdata(query.name().clone(), 60, RData::A(ip.into())));
         }
         let _ = socket.send_to(&message.to_vec().expect("an answer"), from);
     }

@@ -101,3 +101,62 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 fn read(group: &Path, file: &str) -> Option<String> {
     fs::read_to_string(group.join(file)).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UID: &str = "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab";
+
+    fn write(root: &Path, file: &str, text: &str) {
+        let file = root.join(file);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, text).expect("a file");
+    }
+
+    fn groups(root: &Path) -> Option<Groups> {
+        Groups::of(root, &PodUid::parse(UID).expect("a uid"))
+    }
+
+    #[test]
+    fn version_1_has_a_tree_for_each_controller() {
+        let root = tempfile::tempdir().expect("a folder");
+        let pod = format!("kubepods/burstable/pod{UID}");
+        write(root.path(), &format!("pids/{pod}/pids.current"), "9\n");
+        write(root.path(), &format!("pids/{pod}/pids.max"), "max\n");
+        write(root.path(), &format!("pids/{pod}/c0ffee/pids.current"), "8\n");
+        write(root.path(), &format!("pids/{pod}/c0ffee/pids.max"), "10\n");
+        write(root.path(), &format!("memory/{pod}/memory.usage_in_bytes"), "4096\n");
+        write(root.path(), &format!("memory/{pod}/memory.limit_in_bytes"), "9223372036854771712\n");
+        write(root.path(), &format!("memory/{pod}/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
+        write(root.path(), &format!("memory/{pod}/c0ffee/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+        write(root.path(), &format!("cpu/{pod}/c0ffee/cpu.stat"), "nr_periods 10\nnr_throttled 5\nthrottled_time 1000\n");
+        let groups = groups(root.path()).expect("the pod's group");
+        assert_eq!(groups.pids(), Some(Usage { used: 8, limit: Some(10) }));
+        assert_eq!(groups.memory(), Some(Memory { usage: Usage { used: 4096, limit: None }, oom_kills: Some(2) }));
+        assert_eq!(groups.cpu().map(|cpu| cpu.throttled), Some(5));
+        assert_eq!(groups.pressure(), None);
+    }
+
+    #[test]
+    fn a_node_that_is_a_container_has_its_pods_deeper() {
+        let root = tempfile::tempdir().expect("a folder");
+        let slice = format!("kubelet-kubepods-besteffort-pod{}.slice", UID.replace('-', "_"));
+        let pod = format!("docker/c0ffee/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/{slice}");
+        write(root.path(), "cgroup.controllers", "pids\n");
+        write(root.path(), &format!("{pod}/pids.current"), "3\n");
+        write(root.path(), &format!("{pod}/pids.max"), "max\n");
+        assert_eq!(groups(root.path()).and_then(|g| g.pids()), Some(Usage { used: 3, limit: None }));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_known() {
+        let root = tempfile::tempdir().expect("a folder");
+        assert!(groups(root.path()).is_none());
+        write(root.path(), "cgroup.controllers", "pids\n");
+        write(root.path(), &format!("system.slice/x.service/pod{UID}/pids.current"), "3\n");
+        assert!(groups(root.path()).is_none());
+        write(root.path(), &format!("kubepods/pod{UID}/memory.current"), "3\n");
+        assert_eq!(groups(root.path()).map(|g| (g.pids(), g.memory(), g.cpu())), Some((None, None, None)));
+    }
+}

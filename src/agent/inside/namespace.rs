@@ -19,8 +19,6 @@ use crate::probe::{Observation, Probe};
 use crate::vantage::Vantage;
 use crate::vantage::local::Local;
 
-/// A namespace that nobody has asked for so long is left.
-pub const IDLE: Duration = Duration::from_secs(30);
 /// Jobs that may wait for their turn in one namespace.
 const WAITING: usize = 256;
 
@@ -41,7 +39,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Enters a namespace, and returns once that has worked. The permit is given back when the thread ends.
+    /// Enters a namespace, and returns once that has worked. It is left when nobody has asked for `idle`; the permit is given back then.
     pub async fn enter(namespace: File, vantage: Local, idle: Duration, permit: OwnedSemaphorePermit) -> Result<Self, Error> {
         let (jobs, received) = mpsc::channel(WAITING);
         let (entered, has_entered) = oneshot::channel();

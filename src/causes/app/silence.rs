@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::causes::{Case, EndpointView, Missing};
+use crate::causes::{Case, EndpointView, Look, Missing};
 use crate::probe::{Observation, Probe, Question, Scheme, Signature};
 
 /// A silent endpoint, and what else it was asked in vain.
@@ -16,6 +16,28 @@ pub struct Silence<'a> {
     pub others: Vec<&'a Observation>,
     /// How many of the walked endpoints are silent.
     pub silent: usize,
+    /// What the queue of the silent socket says, where an agent could look.
+    pub queue: Option<Queue<'a>>,
+}
+
+/// Whether the process takes the connections that the kernel completes.
+#[derive(Clone, Copy, Debug)]
+pub struct Queue<'a> {
+    /// The look into the pod.
+    pub look: Look<'a>,
+    /// Who takes them.
+    pub taken: Taken,
+}
+
+/// Who takes the connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The process: none waits.
+    ByProcess,
+    /// The kernel alone: those that asked here all still wait.
+    ByKernel,
+    /// Some wait; or the socket was not found.
+    Unclear,
 }
 
 /// Looks for an endpoint that is silent on the route's path, on another one, and in a TLS handshake.
@@ -38,5 +60,19 @@ pub fn of<'a>(case: &Case<'a>) -> Result<Option<Silence<'a>>, Missing> {
     if others.iter().any(|o| o.signature() != Some(Signature::ReadTimeout)) {
         return Ok(None);
     }
-    Ok(Some(Silence { first, to, others, silent: views.len() }))
+    let look = first.endpoint.pod.known().map(|pod| case.look_if_possible(pod)).transpose()?.flatten();
+    let queue = look.map(|look| Queue { look, taken: taken(look, to, 1 + others.len()) });
+    Ok(Some(Silence { first, to, others, silent: views.len(), queue }))
+}
+
+/// A connection that was closed here stays in the queue until the process takes it, so that each one asked shows.
+fn taken(look: Look<'_>, to: SocketAddr, asked: usize) -> Taken {
+    let sockets: Vec<_> = look.inside.serving(to.ip(), to.port()).collect();
+    let waiting: usize = sockets.iter().map(|l| usize::try_from(l.queue).unwrap_or(usize::MAX)).sum();
+    match waiting {
+        _ if sockets.is_empty() => Taken::Unclear,
+        0 => Taken::ByProcess,
+        _ if waiting >= asked || sockets.iter().any(|l| l.is_full() == Some(true)) => Taken::ByKernel,
+        _ => Taken::Unclear,
+    }
 }

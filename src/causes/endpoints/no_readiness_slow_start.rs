@@ -13,7 +13,7 @@ pub static CAUSE: Cause = Cause {
     severity: Severity::Error,
     when: When::NotWorking,
     signatures: &[Signature::Refused],
-    explains: &[],
+    explains: &["app-not-listening-yet"],
     since: "0.1.0",
     docs: r"
 ## What it means

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::pod::{containers, declared, probed_port};
-use super::{Hints, is_auxiliary};
+use super::{Hints, Table, is_auxiliary};
 use crate::causes::{Case, Missing};
 use crate::probe::{Observation, Outcome, Probe};
 use crate::snapshot::objects::Pod;
@@ -35,6 +35,8 @@ pub enum Source {
     Auxiliary,
     /// Many servers use it.
     Common,
+    /// The pod's listen table has it.
+    Listening,
     /// The kubelet asks it.
     Probe,
     /// Arguments or environment name it.
@@ -64,8 +66,16 @@ pub struct Found<'a> {
 }
 
 /// Tries the ports that may be it on one pod: connects to all, then sends the route's request to those that accept.
-pub fn elsewhere<'a>(case: &Case<'a>, pod: &Arc<Pod>, ip: IpAddr, refused: u16, hints: &Hints) -> Result<Found<'a>, Missing> {
-    let candidates = candidates(pod, refused, hints);
+/// Where the pod's listen table is known, only what is open in it.
+pub fn elsewhere<'a>(
+    case: &Case<'a>,
+    pod: &Arc<Pod>,
+    ip: IpAddr,
+    refused: u16,
+    hints: &Hints,
+    table: Option<&Table<'a>>,
+) -> Result<Found<'a>, Missing> {
+    let candidates = candidates(pod, refused, hints, table);
     let at = |port| SocketAddr::new(ip, port);
     let twin = pod.ips.iter().find(|other| other.is_ipv4() != ip.is_ipv4()).map(|other| SocketAddr::new(*other, refused));
     let mut probes: Vec<Probe> = candidates.iter().map(|(port, _)| case.connect_to(at(*port))).collect();
@@ -98,11 +108,11 @@ fn grade(seen: &Observation) -> Option<Grade> {
     }
 }
 
-/// Declared ports, those that the kubelet asks, those that the program is told, and the common ones, each once.
-fn candidates(pod: &Pod, refused: u16, hints: &Hints) -> Vec<(u16, Source)> {
+/// Declared ports, those that the kubelet asks, those that the program is told, those that are open, and the common ones, each once.
+fn candidates(pod: &Pod, refused: u16, hints: &Hints, table: Option<&Table<'_>>) -> Vec<(u16, Source)> {
     let mut found: Vec<(u16, Source)> = Vec::new();
     let mut add = |port: u16, source: Source| {
-        if port != refused && found.len() < MOST && !found.iter().any(|(p, _)| *p == port) {
+        if port != refused && found.len() < MOST && table.is_none_or(|t| t.is_open(port)) && !found.iter().any(|(p, _)| *p == port) {
             found.push((port, source));
         }
     };
@@ -118,6 +128,7 @@ fn candidates(pod: &Pod, refused: u16, hints: &Hints) -> Vec<(u16, Source)> {
         let probes = [&container.readiness, &container.liveness, &container.startup];
         probes.into_iter().flatten().filter_map(|p| probed_port(&p.action, container)).for_each(|port| add(port, Source::Probe));
     }
+    table.into_iter().flat_map(|t| t.open_ports(pod)).for_each(|port| add(port, Source::Listening));
     hints.numbers().for_each(|port| add(port, Source::Common));
     // On the host's network these are other programs' ports.
     if !pod.host_network {

@@ -1,7 +1,7 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::ports::{self, Fault, Grade, Refusal, Source};
 use crate::causes::{Case, Cause, Judgement, When};
-use crate::probe::Signature;
+use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::Service;
 
 /// See `docs`.
@@ -25,7 +25,8 @@ with what the containers declare.
 ## How we know
 The endpoints refuse connections to the `targetPort`, and the same request to another port of a pod is answered. That port is one
 that the pod declares, that the kubelet probes, or that is found among those that servers commonly use, and the refused one is not
-declared. Where nothing else answers, the declared ports alone make it Likely.
+declared. Where nothing else answers, the declared ports alone make it Likely. Where an agent reads the listen table inside the pod,
+that decides: nobody listens on the `targetPort`, and somebody does on another port.
 
 ## How to fix
 Write the listening port into `targetPort`, or the name of the container's port, which then follows the container.
@@ -35,7 +36,7 @@ Write the listening port into `targetPort`, or the name of the container's port,
 open to the pod itself only.
 
 ## Limits
-A pod whose program is still starting refuses too; containers that run for less than half a minute are not judged. Where only some
+A pod whose program is still starting refuses too; containers that run for less than ten seconds are not judged. Where only some
 pods refuse, they may be those of another version or another application under the same labels.
 ",
     check,
@@ -63,11 +64,16 @@ fn check(case: &Case<'_>) -> Judgement {
     let states = if declared.is_empty() { "no port".to_owned() } else { format!("port {}", declared.join(", ")) };
     finding = finding.states(format!("{} declares {states}", refusal.pod.reference()));
     let failing = refusal.first().map_or_else(|| case.failing_line(), ToString::to_string);
+    let line = refusal.table.map(|t| (t.look, t.closed_line(refusal.elsewhere.as_ref().map(|e| e.port))));
+    if let Some((look, line)) = &line {
+        finding = finding.looked(*look, line.clone());
+    }
+    let decides = |seen: &Observation| line.as_ref().map_or_else(|| seen.to_string(), |(_, line)| line.clone());
     Ok(match &refusal.elsewhere {
-        Some(found) if !refusal.all => finding.saw(found.seen).proof(failing, found.seen.to_string()).fix(
+        Some(found) if !refusal.all => finding.saw(found.seen).proof(failing, decides(found.seen)).fix(
             "Give the container's port the same name in every version, and that name to targetPort: each pod then keeps its own number.",
         ),
-        Some(found) => finding.saw(found.seen).proof(failing, found.seen.to_string()).fix(format!(
+        Some(found) => finding.saw(found.seen).proof(failing, decides(found.seen)).fix(format!(
             "Set targetPort to {}{}.",
             found.port,
             if found.source == Source::Declared { "" } else { ", and declare it in the pod's template" }

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::app::silence;
+use crate::causes::app::silence::{self, Taken};
 use crate::causes::{Case, Cause, Judgement, When, ports};
 use crate::probe::Signature;
 
@@ -23,7 +23,8 @@ Connections succeed, and no byte ever comes. Probes of kind `tcpSocket` stay gre
 
 ## How we know
 The pod accepts and stays silent on the route's path, on another one, and in a TLS handshake, and no probe of its own asks for an answer. Where pods of the same template answer the
-same request it is Likely; else it looks like `app-never-answers`, and is Possible beside it.
+same request it is Likely; else it looks like `app-never-answers`, and is Possible beside it. Where an agent looks into the pod, the queue of the listening socket decides: the
+connections that were just opened all still wait in it.
 
 ## How to fix
 Continue or restart the process, and give the pod a liveness probe that asks for an answer.
@@ -33,7 +34,7 @@ Continue or restart the process, and give the pod a liveness probe that asks for
 the command. `listen-backlog-full` is what this becomes once the queue is full.
 
 ## Limits
-The queue and the state of the process are not seen from outside.
+From outside the queue and the state of the process are not seen. A process that takes connections far more slowly than they come looks the same.
 ",
     check,
 };
@@ -48,9 +49,21 @@ fn check(case: &Case<'_>) -> Judgement {
     let walked = case.walked()?;
     let sibling =
         walked.iter().find(|v| v.seen.response().is_some() && v.endpoint.pod.known().is_some_and(|p| ports::same_template(p, pod)));
-    let confidence = if sibling.is_some() { Confidence::Likely } else { Confidence::Possible };
+    let confidence = match (silence.queue.map(|q| q.taken), sibling) {
+        (Some(Taken::ByProcess), _) => return Ok(None),
+        (Some(Taken::ByKernel), _) => Confidence::Proven,
+        (Some(Taken::Unclear) | None, Some(_)) => Confidence::Likely,
+        (Some(Taken::Unclear) | None, None) => Confidence::Possible,
+    };
     let (port, share) = (silence.to.port(), case.share(silence.silent));
-    let what = if sibling.is_some() { "seems to be stopped or stuck: others of its kind answer" } else { "may be stopped or stuck" };
+    let queue = silence.queue.filter(|q| q.taken == Taken::ByKernel);
+    let stopped = queue.is_some_and(|q| q.look.inside.processes.is_some_and(|p| p.count > 0 && p.stopped == p.count));
+    let what = match (&queue, sibling) {
+        (Some(_), _) if stopped => "is stopped",
+        (Some(_), _) => "is stuck: connections wait, and it takes none",
+        (None, Some(_)) => "seems to be stopped or stuck: others of its kind answer",
+        (None, None) => "may be stopped or stuck",
+    };
     let message = format!("{} accepts on port {port} and never answers ({share}); its process {what}.", pod.reference());
     let inside = format!("kubectl -n {} exec {}", pod.meta.namespace, pod.meta.name);
     let look = format!("{inside} -- cat /proc/net/tcp /proc/net/tcp6");
@@ -58,12 +71,18 @@ fn check(case: &Case<'_>) -> Judgement {
     for other in silence.others {
         finding = finding.saw(other);
     }
-    let passing = match sibling {
-        Some(sibling) => {
+    let passing = match (queue, sibling) {
+        (Some(queue), _) => {
+            let states = if stopped { "; all its processes are stopped" } else { "" };
+            let line = queue.look.line(format_args!("the process takes no connection to port {port}: they wait in the queue{states}"));
+            finding = finding.looked(queue.look, line.clone());
+            line
+        }
+        (None, Some(sibling)) => {
             finding = finding.saw(sibling.seen);
             sibling.seen.to_string()
         }
-        None => {
+        (None, None) => {
             format!("{look}: {port:04X} in state 0A with a queue (the second number of tx:rx) that grows is a process that accepts nothing")
         }
     };

@@ -24,7 +24,8 @@ work, because they enter the pod and ask its loopback; probes of kind exec pass 
 
 ## How we know
 Every running pod refuses the port that spec and Service agree on, and no other port of it answers. Arguments or environment that bind
-`127.0.0.1`, `localhost` or `::1` strengthen it. The list of listening sockets inside the pod decides; the finding has the command.
+`127.0.0.1`, `localhost` or `::1` strengthen it. The list of listening sockets inside the pod decides: where an agent reads it, the
+finding is proven by it, or not made at all; else the finding has the command that shows it.
 
 ## How to fix
 Bind every address: `--host 0.0.0.0`, `HOST=0.0.0.0`, `server.address=0.0.0.0`, or `[::]` for both families.
@@ -34,8 +35,9 @@ Bind every address: `--host 0.0.0.0`, `HOST=0.0.0.0`, `server.address=0.0.0.0`, 
 the pod then shows the port as open on every address.
 
 ## Limits
-Without a look into the pod it is never more than Likely. Images without `cat` need `kubectl debug` for that look. Containers that run
-for less than half a minute are not judged, since they may still be starting.
+Without a look into the pod it is never more than Likely. Images without `cat` need `kubectl debug` for that look. Without it,
+containers that run for less than ten seconds are not judged, since they may still be starting. A port that is open on another single
+address than the pod's is named as well, by that address.
 ",
     check,
 };
@@ -52,13 +54,17 @@ fn check(case: &Case<'_>) -> Judgement {
         (Fault::Unclear, None) => Confidence::Likely,
         // Only the Service was found wrong, and the program is told to keep to loopback on that very port.
         (Fault::Service(Confidence::Likely), Some(_)) if refusal.elsewhere.is_none() => Confidence::Likely,
-        (Fault::Service(_) | Fault::Application(_), _) => return Ok(None),
+        (Fault::Address, _) => Confidence::Proven,
+        (Fault::Service(_) | Fault::Application(_) | Fault::Family | Fault::NotListening | Fault::Open, _) => return Ok(None),
     };
     let share = refusal.share(case);
     let service = case.service_name();
-    let why = bound
-        .as_ref()
-        .map_or("seems to listen on 127.0.0.1 only".to_owned(), |text| format!("is told to listen on loopback only ({text})"));
+    let table = refusal.table.as_ref().and_then(|table| Some((table, table.at.listener()?)));
+    let why = match (&bound, &table) {
+        (Some(text), _) => format!("is told to listen on loopback only ({text})"),
+        (None, Some((_, listener))) => format!("listens on {} only", listener.address),
+        (None, None) => "seems to listen on 127.0.0.1 only".to_owned(),
+    };
     let mut finding = CAUSE
         .finding(confidence, format!("Service {service} sends to port {port}, where {share} refuses; the application {why}."))
         .object(&refusal.pod.reference(), "spec.containers");
@@ -72,10 +78,11 @@ fn check(case: &Case<'_>) -> Judgement {
         finding = finding.states(format!("{} passes a probe of kind exec, which asks from inside", refusal.pod.reference()));
     }
     let failing = refusal.first().map_or_else(|| case.failing_line(), ToString::to_string);
-    finding = finding
-        .proof(failing, refusal.deciding_line())
-        .fix("Let the application bind every address: 0.0.0.0, or [::] for both IP families.")
-        .command(refusal.deciding_command());
+    finding = match table {
+        Some((table, listener)) => finding.looked(table.look, table.bound_line(listener)).proof(failing, table.bound_line(listener)),
+        None => finding.proof(failing, refusal.deciding_line()).command(refusal.deciding_command()),
+    };
+    finding = finding.fix("Let the application bind every address: 0.0.0.0, or [::] for both IP families.");
     let variable = bound.as_ref().and_then(|t| t.split_once('=')).filter(|(name, _)| !name.starts_with('-'));
     if let Some(workload) = case.path.backend.workloads.first().map(|w| w.reference()) {
         finding = finding.command(match variable {

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::ports;
+use crate::causes::ports::{self, Fault};
 use crate::causes::{Case, Cause, Judgement, When};
 use crate::probe::Signature;
 
@@ -32,7 +32,7 @@ Bind both families: `[::]` without IPV6_V6ONLY, or one listener for each.
 `svc-ip-family-mismatch`: the gateway itself lacks the family. `app-binds-loopback` and `app-wrong-port`: the port refuses on both.
 
 ## Limits
-A firewall that rejects one family alone looks the same. On a cluster of one family nothing but the setting can be seen.
+Without a look into the pod, a firewall that rejects one family alone looks the same, and on a cluster of one family nothing but the setting can be seen.
 ",
     check,
 };
@@ -43,7 +43,10 @@ fn check(case: &Case<'_>) -> Judgement {
     let family = |v6: bool| if v6 { "IPv6" } else { "IPv4" };
     let (port, theirs, own) = (refusal.port, family(to.is_ipv6()), family(!to.is_ipv6()));
     let told = refusal.hints.family_at(port).filter(|(_, v6)| *v6 != to.is_ipv6()).map(|(text, _)| text.to_owned());
+    let table = refusal.table.as_ref();
     let confidence = match (refusal.twin, &told) {
+        _ if table.is_some() && refusal.fault() != Fault::Family => return Ok(None),
+        _ if table.is_some() => Confidence::Proven,
         (Some(twin), _) if twin.signature().is_none() => Confidence::Proven,
         (Some(_), _) => Confidence::Likely,
         // A pod of the same template listens, so the setting is right.
@@ -65,13 +68,15 @@ fn check(case: &Case<'_>) -> Judgement {
     }
     let failing = refusal.first().map_or_else(|| case.failing_line(), ToString::to_string);
     let looks = format!("{}: {port:04X} in state 0A stands in the table of {own} alone", refusal.deciding_command());
-    finding = match refusal.twin {
-        Some(twin) => finding.saw(twin).proof(failing, twin.to_string()),
-        None => finding.proof(failing, looks),
+    finding = match (refusal.twin, table.and_then(|table| Some((table, table.at.listener()?)))) {
+        (twin, Some((table, listener))) => {
+            let line = table.bound_line(listener);
+            twin.into_iter().fold(finding, |f, twin| f.saw(twin)).looked(table.look, line.clone()).proof(failing, line)
+        }
+        (Some(twin), None) => finding.saw(twin).proof(failing, twin.to_string()).command(refusal.deciding_command()),
+        (None, None) => finding.proof(failing, looks).command(refusal.deciding_command()),
     };
-    finding = finding
-        .fix("Let the application bind both IP families: [::] without IPV6_V6ONLY, or a listener for each.")
-        .command(refusal.deciding_command());
+    finding = finding.fix("Let the application bind both IP families: [::] without IPV6_V6ONLY, or a listener for each.");
     if let Some(workload) = case.path.backend.workloads.first() {
         finding = finding.command(workload.reference().kubectl("edit"));
     }

@@ -24,7 +24,9 @@ never become ready and there is no endpoint at all.
 
 ## How we know
 The agreed port refuses, and the same request to another port of the same pod is answered: one that arguments or environment name, or
-a common one. Where none answers it is no more than Likely, and `app-binds-loopback` is named beside it.
+a common one; a common one may belong to something beside the application, so that it is Likely then. Where none answers it is no more than Likely,
+and `app-binds-loopback` is named beside it. Where an agent reads the
+listen table inside the pod, that shows which port is open instead, and proves it.
 
 ## How to fix
 Tell the application the port, or write its real port into both the pod's template and the Service.
@@ -34,8 +36,8 @@ Tell the application the port, or write its real port into both the pod's templa
 but open on 127.0.0.1 only. `/proc/net/tcp` inside the pod shows which.
 
 ## Limits
-Arguments are read as written; ports from configuration files and Secrets are not seen. Containers that run for less than half a
-minute are not judged, since they may still be starting. In a pod of several containers another one may own the port that answers.
+Arguments are read as written; ports from configuration files and Secrets are not seen. Containers that run for less than ten
+seconds are not judged, since they may still be starting. In a pod of several containers another one may own the port that answers.
 ",
     check,
 };
@@ -44,7 +46,7 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some(refusal) = ports::refusal(case)? else { return Ok(None) };
     let told = refusal.told_elsewhere().map(str::to_owned);
     let confidence = match refusal.fault() {
-        Fault::Service(_) => return Ok(None),
+        Fault::Service(_) | Fault::Address | Fault::Family | Fault::NotListening | Fault::Open => return Ok(None),
         Fault::Application(confidence) => confidence,
         // A pod of the same template listens on it, so the setting is right.
         Fault::Unclear if refusal.sibling_listens => return Ok(None),
@@ -76,9 +78,13 @@ fn check(case: &Case<'_>) -> Judgement {
         finding = finding.states(format!("{} is told {told}", refusal.pod.reference()));
     }
     let failing = refusal.first().map_or_else(|| case.failing_line(), ToString::to_string);
-    let finding = match found {
-        Some(found) => finding.saw(found.seen).proof(failing, found.seen.to_string()),
-        None => finding.proof(failing, refusal.deciding_line()).command(refusal.deciding_command()),
+    let open = refusal.table.map(|t| (t, t.closed_line(found.map(|f| f.port).or_else(|| t.users_ports(refusal.pod).first().copied()))));
+    let finding = match (found, open) {
+        (found, Some((table, line))) => {
+            found.iter().fold(finding, |f, found| f.saw(found.seen)).looked(table.look, line.clone()).proof(failing, line)
+        }
+        (Some(found), None) => finding.saw(found.seen).proof(failing, found.seen.to_string()),
+        (None, None) => finding.proof(failing, refusal.deciding_line()).command(refusal.deciding_command()),
     };
     Ok(fix(case, finding, &refusal, found.map(|f| f.port), told.as_deref()).into())
 }

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::network::policies::gets_no_answer;
-use crate::causes::{Case, Cause, EndToEnd, EndpointView, FindingBuilder, Judgement, Missing, When, ports};
+use crate::causes::{Case, Cause, EndToEnd, EndpointView, FindingBuilder, Judgement, Look, Missing, When, ports};
+use crate::evidence::inside::{Inside, Listener};
 use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::Pod;
 
@@ -28,7 +29,8 @@ Connections that time out under load, or succeed after one or three seconds, whe
 ## How we know
 One port of a ready pod is tried several times at once: some connections succeed and some do not. A policy or a firewall never succeeds by turns. A port of the same pod where
 nobody listens refuses at once, so packets are not lost on the way. Where no connection succeeds, it is named if the pod's own node does not get through either, or
-never asks; else `node-firewall-blocks` is.
+never asks; else `node-firewall-blocks` is. Where an agent reads the queue inside the pod, that decides: a full one proves it, and where it is empty and none was ever turned away,
+this is not it.
 
 ## How to fix
 More workers or replicas, a longer queue (the program's backlog and `net.core.somaxconn`), or a restart of a program that is stuck.
@@ -37,7 +39,8 @@ More workers or replicas, a longer queue (the program's backlog and `net.core.so
 `netpol-ingress-deny` and `node-firewall-blocks` drop everything, always. `accept-without-service`: the queue is not full yet. `hpa-at-max`: why there are no more replicas.
 
 ## Limits
-The queue itself is not seen from outside, so it is Likely; the finding has the command that shows it. A firewall that drops a single port looks like a queue that never moves.
+From outside the queue is not seen, so it is Likely, and the finding has the command that shows it; a firewall that drops a single port looks like a queue that never moves. A queue
+that is full by turns only may be empty in the moment of the look; it is then judged as from outside.
 Pods that a NetworkPolicy selects are not judged.
 ",
     check,
@@ -51,6 +54,11 @@ const ENDPOINTS: usize = 2;
 fn check(case: &Case<'_>) -> Judgement {
     for view in suspects(case)?.iter().take(ENDPOINTS) {
         let (Some(pod), Some(to)) = (view.endpoint.pod.known(), view.endpoint.socket()) else { continue };
+        match case.look_if_possible(pod)?.map(|look| (look, Queue::of(look.inside, to))) {
+            Some((look, Queue::Full(listener))) => return Ok(proven(case, pod, view, look, listener).into()),
+            Some((_, Queue::Idle)) => continue,
+            Some((_, Queue::Unclear)) | None => {}
+        }
         if let Some(drops) = tried(case, pod, to)? {
             return Ok(finding(case, pod, to, &drops).into());
         }
@@ -79,6 +87,48 @@ fn suspects<'a>(case: &Case<'a>) -> Result<Vec<EndpointView<'a>>, Missing> {
 fn is_selected(case: &Case<'_>, pod: &Pod) -> bool {
     let policies = case.path.backend.policies.known();
     policies.into_iter().flatten().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels))
+}
+
+/// The queue of a port, seen from inside.
+enum Queue<'a> {
+    /// This socket's is full.
+    Full(&'a Listener),
+    /// It is empty, and no connection of the pod was ever turned away.
+    Idle,
+    /// Neither, or not known.
+    Unclear,
+}
+
+impl<'a> Queue<'a> {
+    fn of(inside: &'a Inside, to: SocketAddr) -> Self {
+        if let Some(full) = inside.serving(to.ip(), to.port()).find(|l| l.is_full() == Some(true)) {
+            return Queue::Full(full);
+        }
+        let is_idle = inside.serving(to.ip(), to.port()).all(|l| l.queue == 0) && inside.listens_at(to.ip(), to.port()).is_served();
+        let never_full = inside.turned_away.is_some_and(|t| t.overflows == 0);
+        if is_idle && never_full { Queue::Idle } else { Queue::Unclear }
+    }
+}
+
+fn proven(case: &Case<'_>, pod: &Arc<Pod>, view: &EndpointView<'_>, look: Look<'_>, listener: &Listener) -> FindingBuilder {
+    let at = SocketAddr::new(listener.address, listener.port);
+    let limit = listener.backlog.unwrap_or_default();
+    // Its length changes all the time, and is not said.
+    let line = look.line(format_args!("the queue of {at}, listened on by {}, is full (limit {limit})", listener.owner()));
+    let message = format!(
+        "{} drops connections to port {} of Service {}: its queue of connections is full, which holds {limit}.",
+        pod.reference(),
+        listener.port,
+        case.service_name()
+    );
+    let failing = case.failures.first().filter(|_| view.seen.signature().is_none()).map_or(view.seen, |failure| failure);
+    let finding = CAUSE
+        .finding(Confidence::Proven, message)
+        .object(&pod.reference(), "spec.containers")
+        .saw(view.seen)
+        .looked(look, line.clone())
+        .proof(failing.to_string(), line);
+    mend(case, finding)
 }
 
 /// What trying a port several times showed.
@@ -124,11 +174,16 @@ fn finding(case: &Case<'_>, pod: &Arc<Pod>, to: SocketAddr, drops: &Drops<'_>) -
     let inside = format!("kubectl -n {} exec {}", pod.meta.namespace, pod.meta.name);
     finding = finding
         .proof(drops.dropped.to_string(), drops.taken.unwrap_or(drops.closed).to_string())
-        .fix("Give the application more workers or replicas and a longer queue; restart it where it has stopped accepting.")
         .command(format!(
             "{inside} -- cat /proc/net/tcp /proc/net/tcp6   # {port:04X} in state 0A: the second number of tx:rx is the queue"
         ))
         .command(format!("{inside} -- grep TcpExt /proc/net/netstat   # ListenOverflows and ListenDrops grow"));
+    mend(case, finding)
+}
+
+fn mend(case: &Case<'_>, finding: FindingBuilder) -> FindingBuilder {
+    let mut finding =
+        finding.fix("Give the application more workers or replicas and a longer queue; restart it where it has stopped accepting.");
     if let Some(workload) = case.path.backend.workloads.first() {
         finding = finding.command(workload.reference().kubectl("rollout restart"));
     }

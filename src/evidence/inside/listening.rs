@@ -84,7 +84,16 @@ impl Inside {
     }
 }
 
-impl Listens<'_> {
+impl<'a> Listens<'a> {
+    /// The socket that was found.
+    pub fn listener(self) -> Option<&'a Listener> {
+        match self {
+            Listens::Everywhere(l) | Listens::ThatAddress(l) | Listens::LoopbackOnly(l) => Some(l),
+            Listens::OtherFamilyOnly(l) | Listens::AnotherAddress(l) => Some(l),
+            Listens::Nobody => None,
+        }
+    }
+
     /// Whether connections are taken.
     pub fn is_served(self) -> bool {
         matches!(self, Listens::Everywhere(_) | Listens::ThatAddress(_))

@@ -40,6 +40,7 @@ const KEPT_ANNOTATIONS: &[&str] = &[
     "haproxy-ingress.github.io/",
     "projectcontour.io/",
     "prometheus.io/port",
+    "kubernetes.io/config.hash",
     "deployment.kubernetes.io/revision",
 ];
 
