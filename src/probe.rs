@@ -7,6 +7,7 @@ pub mod dns;
 pub mod head;
 pub mod http;
 pub mod io;
+mod pod;
 pub mod tcp;
 pub mod tls;
 
@@ -18,8 +19,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::inside::Inside;
-use crate::snapshot::objects::{Key, Pod};
+use crate::snapshot::objects::Pod;
 pub use head::{Head, HeadError, HeadFault};
+pub use pod::PodRef;
 
 /// A question put to the network. Equal probes have equal answers within one diagnosis, so `attempt` tells repeats apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,20 +39,6 @@ pub struct Probe {
 
 /// Default limit of a probe.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where a kubelet writes the uid of a pod that it made of a file; the API knows such a pod by another one.
-const STATIC_UID: &str = "kubernetes.io/config.hash";
-
-/// A pod, by what the API says of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PodRef {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid as the kubelet knows it; of a static pod, the annotation `kubernetes.io/config.hash`.
-    pub uid: String,
-}
 
 /// What is asked of the network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -410,21 +398,6 @@ impl std::fmt::Display for Probe {
     }
 }
 
-impl PodRef {
-    /// A pod as its node knows it.
-    pub fn of(pod: &Pod) -> Self {
-        let Key { namespace, name } = pod.meta.key();
-        let uid = pod.meta.annotations.get(STATIC_UID).unwrap_or(&pod.meta.uid);
-        PodRef { namespace: namespace.to_string(), name: name.to_string(), uid: uid.to_string() }
-    }
-}
-
-impl std::fmt::Display for PodRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
 impl Observation {
     /// How the wire failed; nothing where the question was answered. A status of 500 and above is RELAYED.
     pub fn signature(&self) -> Option<Signature> {
@@ -529,15 +502,6 @@ impl Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pod_made_of_a_file_goes_by_the_hash_that_its_kubelet_uses() {
-        let mut pod = Pod::default();
-        pod.meta.uid = "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab".into();
-        assert_eq!(PodRef::of(&pod).uid, "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab");
-        pod.meta.annotations = [(STATIC_UID.to_owned(), "3f1b9c0a8d7e6f5a4b3c2d1e0f9a8b7c".to_owned())].into_iter().collect();
-        assert_eq!(PodRef::of(&pod).uid, "3f1b9c0a8d7e6f5a4b3c2d1e0f9a8b7c");
-    }
 
     #[test]
     fn a_probe_that_names_no_pod_is_written_as_before() {

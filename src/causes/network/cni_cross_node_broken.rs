@@ -5,7 +5,7 @@ use crate::causes::nodes::{Cell, Link, Matrix};
 use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, When, known, line_from};
 use crate::path::Endpoint;
 use crate::path::policy::{self, Decision, Peer};
-use crate::probe::Signature;
+use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::{Key, Kind, ObjectRef, Pod};
 
 /// See `docs`.
@@ -57,6 +57,9 @@ struct Broken<'a> {
     sure: bool,
 }
 
+/// Pairs of nodes shown as evidence at most; the message names all.
+const MOST_SHOWN: usize = 6;
+
 fn from_several(case: &Case<'_>, matrix: &Matrix<'_>) -> Judgement {
     let mut broken = Vec::new();
     for to in matrix.to() {
@@ -81,8 +84,13 @@ fn from_several(case: &Case<'_>, matrix: &Matrix<'_>) -> Judgement {
     for node in BTreeSet::from([first.lost.source.node, first.lost.to]) {
         finding = finding.object(&ObjectRef::new(Kind::Node, "", node), "");
     }
-    finding =
-        broken.iter().fold(finding, |f, b| f.saw_from(b.lost.seen, b.lost.source.node).saw_from(b.reached.seen, b.reached.source.node));
+    let mut shown: Vec<&Observation> = Vec::new();
+    for cell in broken.iter().take(MOST_SHOWN).flat_map(|b| [b.lost, b.reached]) {
+        if !shown.contains(&cell.seen) {
+            shown.push(cell.seen);
+            finding = finding.saw_from(cell.seen, cell.source.node);
+        }
+    }
     let (lost, reached) = (line_from(first.lost.seen, first.lost.source.node), line_from(first.reached.seen, first.reached.source.node));
     Ok(mend(finding.proof(lost, reached), first.lost.endpoint, first.lost.source.node).into())
 }

@@ -83,7 +83,7 @@ fn check(case: &Case<'_>) -> Judgement {
         .finding(confidence, message)
         .object(&service, "spec.internalTrafficPolicy")
         .states(format!("{service}: spec.internalTrafficPolicy: Local"))
-        .states(format!("its ready endpoints are on {}, the gateway's pods on {} too", list(&have), list(&lack)))
+        .states(format!("its ready endpoints are on {}; pods of the gateway are also on {}", list(&have), list(&lack)))
         .saw(direct.seen);
     let finding = match seen {
         Some((source, lost)) => finding.saw_from(lost, source.node).proof(line_from(lost, source.node), direct.seen.to_string()),
