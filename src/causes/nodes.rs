@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::causes::network::node_of;
 use crate::causes::{Case, Missing, sample};
 use crate::path::{Endpoint, Gateway};
-use crate::probe::{Observation, Outcome, Probe, Signature};
+use crate::probe::{Observation, Outcome, PodRef, Probe, Signature};
 use crate::snapshot::objects::Pod;
 
 /// Nodes that are asked from at most.
@@ -27,6 +27,12 @@ impl Source<'_> {
     /// A probe, sent from here.
     pub fn probe(&self, probe: Probe) -> Probe {
         if self.chosen { probe } else { probe.from_inside(self.pod) }
+    }
+
+    /// Whether an answer to its probe was seen from here. The vantage may have asked elsewhere: its agent was gone, or it asks there as clients do.
+    pub fn has_seen(&self, answer: &Observation) -> bool {
+        let own = || answer.vantage.strip_prefix("pod ").is_some_and(|name| name == PodRef::of(self.pod).to_string());
+        !matches!(answer.outcome, Outcome::NotSent(_)) && (!self.chosen || own())
     }
 }
 
@@ -70,7 +76,12 @@ pub struct Cell<'a> {
 impl Cell<'_> {
     /// Whether packets got there, whatever was answered.
     pub fn is_reached(&self) -> bool {
-        !is_lost(self.seen) && !matches!(self.seen.outcome, Outcome::NotSent(_))
+        self.source.has_seen(self.seen) && !is_lost(self.seen)
+    }
+
+    /// Whether packets did not arrive.
+    pub fn is_lost(&self) -> bool {
+        self.source.has_seen(self.seen) && is_lost(self.seen)
     }
 }
 
@@ -84,7 +95,7 @@ pub fn is_lost(seen: &Observation) -> bool {
 pub enum Link {
     /// There is nobody to ask, or nobody to be asked.
     Nobody,
-    /// Some could not be sent, and none arrived.
+    /// Some could not be sent from there, and none arrived.
     Unknown,
     /// None arrived.
     Lost,
@@ -135,7 +146,7 @@ impl<'a> Matrix<'a> {
                 return Link::Reached;
             }
             any = true;
-            unsent |= !is_lost(cell.seen);
+            unsent |= !cell.is_lost();
         }
         match (any, unsent) {
             (false, _) => Link::Nobody,
@@ -162,4 +173,35 @@ fn is_worth_asking(case: &Case<'_>) -> Result<bool, Missing> {
         _ => o.signature() == Some(Signature::ReadTimeout),
     };
     Ok(case.failures.iter().any(no_answer) || case.walked()?.iter().any(|v| is_lost(v.seen)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_was_asked_elsewhere_is_not_taken_for_what_the_gateway_saw() {
+        let mut pod = Pod::default();
+        (pod.meta.namespace, pod.meta.name) = ("traefik".into(), "traefik-1".into());
+        let pod = Arc::new(pod);
+        let probe = Probe::connect(([10, 0, 0, 7], 80).into());
+        let seen = |vantage: &str, outcome| Observation {
+            probe: probe.clone(),
+            vantage: vantage.into(),
+            at: Timestamp::UNIX_EPOCH,
+            took: Duration::ZERO,
+            outcome,
+        };
+        let chosen = Source { pod: &pod, node: "node1", chosen: true };
+        assert!(chosen.has_seen(&seen("pod traefik/traefik-1", Outcome::Connected)));
+        assert!(!chosen.has_seen(&seen("pod culprit-system/culprit-x", Outcome::Connected)), "its agent was gone");
+        assert!(!chosen.has_seen(&seen("pod traefik/traefik-1", Outcome::NotSent("over budget".into()))));
+        let named = Source { chosen: false, ..chosen };
+        assert_eq!(named.probe(probe.clone()).from.as_deref(), Some(&PodRef::of(&pod)));
+        assert_eq!(chosen.probe(probe.clone()), probe);
+    }
 }

@@ -58,7 +58,7 @@ fn on_its_node(case: &Case<'_>) -> Result<Option<FindingBuilder>, Missing> {
     let works = nodes.iter().find(|n| n.leads == Leads::Home);
     let why = |n: &AtNode<'_>| match proxy_of(case, n.source.pod) {
         Proxy::Down(object, text) => Some((object, text)),
-        Proxy::Ready | Proxy::Unseen if !n.translates_nothing || works.is_none() => None,
+        Proxy::Ready | Proxy::Unseen if !n.translates_nothing => None,
         Proxy::Ready | Proxy::Unseen => {
             let node = n.source.node;
             Some((ObjectRef::new(Kind::Node, "", node), format!("no Service's address that was tried works on {node}")))
@@ -69,7 +69,9 @@ fn on_its_node(case: &Case<'_>) -> Result<Option<FindingBuilder>, Missing> {
         return Ok(None);
     };
     let node = at.source.node;
-    let confidence = if translation::dials_address(case) == Some(true) { Confidence::Proven } else { Confidence::Likely };
+    let contrasted = works.is_some() || object.kind != Kind::Node;
+    let sure = contrasted && translation::dials_address(case) == Some(true);
+    let confidence = if sure { Confidence::Proven } else { Confidence::Likely };
     let message = format!("On node {node} the address {to} of {service} leads to nobody, though its endpoints answer there: {text}.");
     let mut finding = CAUSE.finding(confidence, message).object(&object, "status").states(text).object(&service, "spec.clusterIP");
     finding = finding.saw_from(at.through, node).saw_from(at.direct, node);

@@ -78,13 +78,14 @@ pub fn of<'a>(case: &Case<'a>) -> Result<Vec<AtNode<'a>>, Missing> {
         return Err(Missing::Probes(unasked));
     }
     let at_node = |source: &Source<'a>| {
-        let direct: Vec<&Observation> = endpoints.iter().filter_map(|to| case.seen.get(&request(source, *to))).collect();
-        let answered = direct.iter().all(|o| o.response().is_some_and(|r| r.status < 500));
+        let seen = |probe: Probe| case.seen.get(&probe).filter(|o| source.has_seen(o));
+        let direct: Vec<&Observation> = endpoints.iter().filter_map(|to| seen(request(source, *to))).collect();
+        let answered = direct.len() == endpoints.len() && direct.iter().all(|o| o.response().is_some_and(|r| r.status < 500));
         let first = direct.first().copied().filter(|_| answered)?;
-        let through = case.seen.get(&request(source, address))?;
-        let others: Vec<&Observation> = controls.iter().filter_map(|to| case.seen.get(&control(source, to))).collect();
+        let through = seen(request(source, address))?;
+        let others: Vec<&Observation> = controls.iter().filter_map(|to| seen(control(source, to))).collect();
         let other = others.iter().copied().find(|o| o.outcome == Outcome::Connected);
-        let translates_nothing = !others.is_empty() && others.iter().all(|o| o.signature().is_some());
+        let translates_nothing = !others.is_empty() && others.len() == controls.len() && others.iter().all(|o| o.signature().is_some());
         Some(AtNode { source: *source, through, leads: leads(through, &direct)?, direct: first, other, translates_nothing })
     };
     Ok(sources.iter().filter_map(at_node).collect())

@@ -5,7 +5,7 @@ use crate::causes::network::{node_of, policies, translation};
 use crate::causes::nodes::{self, Source, is_lost};
 use crate::causes::{Case, Cause, Judgement, Missing, When, line_from};
 use crate::path::{Dials, Endpoint};
-use crate::probe::{Observation, Outcome, Signature};
+use crate::probe::{Observation, Signature};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -110,5 +110,5 @@ fn asked_there<'a>(
         return Err(Missing::Probes(unasked));
     }
     let seen = probes.into_iter().filter_map(|(s, p)| Some((s, case.seen.get(&p)?)));
-    Ok(seen.filter(|(_, o)| !matches!(o.outcome, Outcome::NotSent(_))).collect())
+    Ok(seen.filter(|(source, answer)| source.has_seen(answer)).collect())
 }
