@@ -15,6 +15,9 @@ use super::table::Row;
 /// How long a cluster may take to become what was applied, pods started included.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How much longer than the controller the command line may take.
+const SLOWER: Duration = Duration::from_secs(45);
+
 type Changes = BTreeMap<String, Value>;
 
 /// One file of tests/cluster/faults.
@@ -183,17 +186,27 @@ impl Fault {
         }
     }
 
-    /// The command line, from another vantage, says the same.
+    /// The command line says the same. It stands elsewhere and cannot look into pods, so that it may have to wait until a container has run
+    /// for long enough to be judged from outside.
     async fn ask_once(&self, place: &Place<'_>, row: &mut Row) {
-        let (cluster, namespace) = (place.cluster.clone(), place.namespace.clone());
-        let asked = tokio::task::spawn_blocking(move || cluster.culprit(&["diagnose", "ingress/web", "-n", &namespace, "-o", "json"]));
-        let (code, text) = asked.await.expect("culprit was asked");
-        let document: Value = serde_json::from_str(&text).unwrap_or_default();
-        let first = &document["status"]["findings"][0];
-        let cause = first["cause"].as_str().unwrap_or_default();
-        if code != Some(1) || cause != self.expect.cause {
+        let until = Instant::now() + SLOWER;
+        loop {
+            let (cluster, namespace) = (place.cluster.clone(), place.namespace.clone());
+            let asked = tokio::task::spawn_blocking(move || cluster.culprit(&["diagnose", "ingress/web", "-n", &namespace, "-o", "json"]));
+            let (code, text) = asked.await.expect("culprit was asked");
+            let document: Value = serde_json::from_str(&text).unwrap_or_default();
+            let first = &document["status"]["findings"][0];
+            let cause = first["cause"].as_str().unwrap_or_default();
+            if code == Some(1) && cause == self.expect.cause {
+                return;
+            }
             row.proven_wrong |= first["confidence"] == "Proven";
-            row.wrong.push(format!("the command line says {cause:?} with exit status {code:?}: {}", document["status"]["message"]));
+            if row.proven_wrong || Instant::now() > until {
+                let message = &document["status"]["message"];
+                row.wrong.push(format!("the command line says {cause:?} with exit status {code:?}: {message}"));
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(3)).await;
         }
     }
 
