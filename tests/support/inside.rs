@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use culprit::evidence::inside::{Cpu, Descriptors, Inside, Listener, Memory, Process, Processes, TurnedAway, Usage};
+use culprit::evidence::inside::{Cpu, Descriptors, Inside, Listener, Memory, Process, Processes, Resolver, TurnedAway, Usage};
 use serde::Deserialize;
 
 /// A pod from inside; what is not named is not known.
@@ -34,6 +34,9 @@ pub struct ScriptedInside {
     /// `stopped/processes`.
     #[serde(default)]
     pub stopped: Option<String>,
+    /// Its resolv.conf: `servers`, `search`, `ndots`.
+    #[serde(default)]
+    pub resolver: Option<Resolver>,
 }
 
 impl ScriptedInside {
@@ -58,6 +61,7 @@ impl ScriptedInside {
                 uninterruptible: 0,
             }),
             conntrack: usage(self.conntrack.as_ref()),
+            resolver: self.resolver.clone(),
         }
     }
 }

@@ -80,6 +80,11 @@ impl Pod {
         PodRef { namespace: "shop".into(), name: "web-1".into(), uid: UID.into() }
     }
 
+    /// The name of its network namespace.
+    pub fn namespace(&self) -> &str {
+        &self.name
+    }
+
     /// Where its processes and control groups are.
     pub fn roots(&self) -> Roots {
         Roots { proc: self.proc(), groups: self.trees.path().join("cgroup"), ..Roots::default() }
