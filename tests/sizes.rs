@@ -41,15 +41,15 @@ struct Row {
 impl Row {
     fn new(name: &str) -> Self {
         let pod = Pod::start(name, &["--ignored", "--exact", "the_process_of_the_pod"]);
-        let (router, server) = (format!("{}-router", pod.namespace()), format!("{}-server", pod.namespace()));
-        for namespace in [&router, &server] {
-            ip(&["netns", "add", namespace]);
+        let namespace = pod::namespace(name);
+        let (router, server) = (format!("{namespace}-router"), format!("{namespace}-server"));
+        for other in [&router, &server] {
+            ip(&["netns", "add", other]);
         }
         let row = Row { pod, router, server };
-        let pod = row.pod.namespace();
-        row.link((pod, "pod0", "10.98.1.2/24"), "router0", "10.98.1.1/24", "1500");
+        row.link((&namespace, "pod0", "10.98.1.2/24"), "router0", "10.98.1.1/24", "1500");
         row.link((&row.server, "server0", "10.98.2.2/24"), "router1", "10.98.2.1/24", "1400");
-        ip(&["-n", pod, "route", "add", "10.98.2.0/24", "via", "10.98.1.1"]);
+        ip(&["-n", &namespace, "route", "add", "10.98.2.0/24", "via", "10.98.1.1"]);
         ip(&["-n", &row.server, "route", "add", "10.98.1.0/24", "via", "10.98.2.1"]);
         run("ip", &["netns", "exec", &row.router, "sysctl", "-qw", "net.ipv4.ip_forward=1"]);
         row

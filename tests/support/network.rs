@@ -283,7 +283,7 @@ impl Network {
     fn lookup_takes(&self, probe: &Probe) -> u64 {
         match &probe.question {
             Question::Resolve { name, server } => match self.name_at(name, *server) {
-                Some(Name::Delayed { every, .. }) if probe.attempt % every == 0 => 901,
+                Some(Name::Delayed { every, .. }) if probe.attempt.is_multiple_of(*every) => 901,
                 _ => 1,
             },
             _ => 1,

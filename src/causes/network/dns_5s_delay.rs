@@ -54,6 +54,7 @@ const SLOW: Duration = Duration::from_secs(1);
 
 fn check(case: &Case<'_>) -> Judgement {
     let Some(wanted) = names::looked_up(case)? else { return Ok(None) };
+    let Some(gateway) = case.gateway()? else { return Ok(None) };
     let slow = |o: &&Observation| o.signature() == Some(Signature::ReadTimeout) || o.took >= SLOW;
     if !case.failures.iter().any(slow) || dns::servers(case.snapshot).is_empty() {
         return Ok(None);
@@ -69,16 +70,12 @@ fn check(case: &Case<'_>) -> Judgement {
     case.ask_all(all.collect())?;
     let own = case.ask_all((0..OWN).map(|n| own.again(n)).collect())?;
     let direct = case.ask_all(direct)?;
-    let (Some(late), Some(prompt)) = (own.iter().copied().find(|o| is_late(o)), direct.iter().copied().find(|o| !is_late(o) && !names::is_silent(o)))
-    else {
-        return Ok(None);
-    };
-    if own.iter().filter(|o| is_late(o)).count() < SEVERAL {
-        return Ok(None);
-    }
+    let mut all_late = own.into_iter().filter(|o| is_late(o));
+    let (late, many) = (all_late.next(), all_late.count() + 1 >= SEVERAL);
+    let prompt = direct.iter().copied().find(|o| !is_late(o) && !names::is_silent(o));
+    let (Some(late), Some(prompt), true) = (late, prompt, many) else { return Ok(None) };
     let never = !direct.iter().any(|o| is_late(o) || names::is_silent(o));
     let confidence = if never && wanted.sure { Confidence::Proven } else { Confidence::Likely };
-    let workload = &pod.meta.namespace;
     let message = format!(
         "Look-ups of the gateway {} lose single datagrams on their way to the cluster's DNS: a resolver waits five seconds for each before it can find {}.",
         pod.reference(),
@@ -94,7 +91,7 @@ fn check(case: &Case<'_>) -> Judgement {
         .proof(format!("{late}, and {says}"), format!("{prompt}, at once"))
         .fix("Run NodeLocal DNSCache, or let the gateway's resolver ask one question after the other.")
         .command("conntrack -S | grep -v insert_failed=0   # on the gateway's node")
-        .command(format!("kubectl -n {workload} get pod {} -o jsonpath='{{.spec.dnsConfig}}'   # options: single-request-reopen", pod.meta.name))
+        .command(names::dns_option(case, gateway, &serde_json::json!({"name": "single-request-reopen"})))
         .into())
 }
 

@@ -3,9 +3,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::names;
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, Missing, When};
-use crate::path::Gateway;
 use crate::probe::{Observation, Outcome, Signature};
-use crate::snapshot::objects::{Kind, is_subset};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -72,17 +70,12 @@ fn check(case: &Case<'_>) -> Judgement {
     Ok(finding
         .proof(taken.to_string(), right.to_string())
         .fix(format!("Keep the gateway's resolver from completing {name}: ndots:1, or {domain} taken out of its search list."))
-        .command(patch(case, gateway))
+        .command(names::dns_option(case, gateway, &serde_json::json!({"name": "ndots", "value": "1"})))
         .into())
 }
 
 /// The first completed name that exists, and the domain that completes it, where it leads to none of the right addresses.
-fn taken<'a>(
-    case: &Case<'a>,
-    name: &str,
-    completed: &[String],
-    right: &[IpAddr],
-) -> Result<Option<(&'a Observation, String)>, Missing> {
+fn taken<'a>(case: &Case<'a>, name: &str, completed: &[String], right: &[IpAddr]) -> Result<Option<(&'a Observation, String)>, Missing> {
     if completed.is_empty() {
         return Ok(None);
     }
@@ -105,15 +98,4 @@ fn answer<'a>(case: &Case<'a>, addresses: &[IpAddr]) -> Result<Option<&'a Observ
         Err(Missing::Fact(_)) => Ok(None),
         Ok(seen) => Ok(seen.into_iter().find(|o| o.signature().is_none())),
     }
-}
-
-/// The command that lowers `ndots` for the gateway's pods.
-fn patch(case: &Case<'_>, gateway: &Gateway) -> String {
-    let namespace = &gateway.service.meta.namespace;
-    let selector = gateway.service.selector.clone().unwrap_or_default();
-    let makes = |kind: Kind| matches!(kind, Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet);
-    let workload = case.snapshot.workloads_in(namespace).find(|w| makes(w.kind) && is_subset(&selector, &w.template_labels));
-    let name = workload.map_or_else(|| "deployment NAME".to_owned(), |w| format!("{} {}", w.kind.to_string().to_lowercase(), w.meta.name));
-    let options = serde_json::json!({"spec": {"template": {"spec": {"dnsConfig": {"options": [{"name": "ndots", "value": "1"}]}}}}});
-    format!("kubectl -n {namespace} patch {name} -p '{options}'")
 }

@@ -113,6 +113,10 @@ fn finding(case: &Case<'_>, found: &Swallowed<'_>) -> crate::causes::FindingBuil
         .saw(sizes)
         .proof(view.seen.to_string(), format!("{small}; {sizes}"))
         .fix(format!("Set the MTU of the pods' network to what its path carries, not above {passes}."))
-        .command(format!("ping -M do -c 1 -s {} {to}   # from inside the gateway's pod: is lost; with -s {} it comes back", assumed - 28, passes - 28))
+        .command(format!(
+            "ping -M do -c 1 -s {} {to}   # from inside the gateway's pod: is lost; with -s {} it comes back",
+            assumed - 28,
+            passes - 28
+        ))
         .command("iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu   # on the nodes, until then")
 }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::policies::gets_no_answer;
 use crate::causes::{Case, Missing};
 use crate::evidence::inside::Resolver;
-use crate::path::{Dials, Implementation, dns};
+use crate::path::{Dials, Gateway, Implementation, dns};
 use crate::probe::{DnsFailure, Observation, Outcome, PodRef, Probe, Question};
-use crate::snapshot::objects::{ObjectRef, Pod, ServiceType};
+use crate::snapshot::objects::{Kind, ObjectRef, Pod, ServiceType, is_subset};
 
 /// DNS servers asked at most.
 const SERVERS: usize = 16;
@@ -98,6 +98,17 @@ pub fn resolver_of<'a>(case: &Case<'a>, pod: &Pod) -> Result<&'a Resolver, Missi
         _ => None,
     };
     resolver.ok_or_else(|| Missing::Fact(format!("{}: its resolv.conf was not seen", seen.probe)))
+}
+
+/// The command that gives the gateway's pods an option of their resolver.
+pub fn dns_option(case: &Case<'_>, gateway: &Gateway, option: &serde_json::Value) -> String {
+    let namespace = &gateway.service.meta.namespace;
+    let selector = gateway.service.selector.clone().unwrap_or_default();
+    let makes_pods = |kind: Kind| matches!(kind, Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet);
+    let workload = case.snapshot.workloads_in(namespace).find(|w| makes_pods(w.kind) && is_subset(&selector, &w.template_labels));
+    let name = workload.map_or_else(|| "deployment NAME".to_owned(), |w| format!("{} {}", w.kind.to_string().to_lowercase(), w.meta.name));
+    let patch = serde_json::json!({"spec": {"template": {"spec": {"dnsConfig": {"options": [option]}}}}});
+    format!("kubectl -n {namespace} patch {name} -p '{patch}'")
 }
 
 /// Whether nobody answered a look-up.
