@@ -6,6 +6,7 @@
 mod case;
 mod finding;
 mod look;
+mod nodes;
 mod ports;
 mod redirect;
 mod undelivered;
@@ -23,7 +24,7 @@ pub mod service;
 pub mod socket;
 
 pub use case::{Case, EndToEnd, EndpointView, NO_SUCH_HOST, Observations, endpoint_request, known, sample};
-pub use finding::FindingBuilder;
+pub use finding::{FindingBuilder, line_from};
 pub use look::Look;
 
 use crate::api::{Finding, Hop, Severity};

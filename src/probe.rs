@@ -9,6 +9,7 @@ pub mod http;
 pub mod io;
 #[cfg(target_os = "linux")]
 pub mod mtu;
+mod pod;
 pub mod tcp;
 pub mod tls;
 
@@ -20,7 +21,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::inside::Inside;
+use crate::snapshot::objects::Pod;
 pub use head::{Head, HeadError, HeadFault};
+pub use pod::PodRef;
 
 /// A question put to the network. Equal probes have equal answers within one diagnosis, so `attempt` tells repeats apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,21 +34,13 @@ pub struct Probe {
     pub attempt: u8,
     /// Limit for the whole question.
     pub timeout: Duration,
+    /// The pod from whose inside it is asked; none leaves that to the vantage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Arc<PodRef>>,
 }
 
 /// Default limit of a probe.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A pod, by what the API says of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PodRef {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid as the kubelet knows it; of a static pod, the annotation `kubernetes.io/config.hash`.
-    pub uid: String,
-}
 
 /// What is asked of the network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -370,7 +365,7 @@ pub enum Signature {
 impl Probe {
     /// A first attempt with the default limit.
     pub fn new(question: Question) -> Self {
-        Probe { question, attempt: 0, timeout: DEFAULT_TIMEOUT }
+        Probe { question, attempt: 0, timeout: DEFAULT_TIMEOUT, from: None }
     }
 
     /// A TCP connect.
@@ -382,6 +377,12 @@ impl Probe {
     #[must_use]
     pub fn again(&self, attempt: u8) -> Self {
         Probe { attempt, ..self.clone() }
+    }
+
+    /// The same probe, asked from inside a pod.
+    #[must_use]
+    pub fn from_inside(self, pod: &Pod) -> Self {
+        Probe { from: Some(Arc::new(PodRef::of(pod))), ..self }
     }
 
     /// The request, to be changed; nothing where something else is asked.
@@ -425,12 +426,6 @@ impl std::fmt::Display for Probe {
             Question::Size { to } => write!(f, "packets to {to}"),
             Question::Look(pod) => write!(f, "look into pod {pod}"),
         }
-    }
-}
-
-impl std::fmt::Display for PodRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
@@ -540,5 +535,21 @@ impl Signature {
             Signature::Overload => "the gateway is out of resources",
             Signature::ClientGone => "the client left first",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_that_names_no_pod_is_written_as_before() {
+        let probe = Probe::connect(([10, 0, 0, 7], 80).into());
+        let text = serde_json::to_string(&probe).unwrap();
+        assert!(!text.contains("from"), "{text}");
+        assert_eq!(serde_json::from_str::<Probe>(&text).unwrap(), probe);
+        let named = probe.clone().from_inside(&Pod::default());
+        assert_eq!(serde_json::from_str::<Probe>(&serde_json::to_string(&named).unwrap()).unwrap(), named);
+        assert_ne!(named, probe, "another question");
     }
 }

@@ -57,7 +57,7 @@ async fn serve(mut stream: TcpStream, then: Then) {
 }
 
 async fn ask(question: Question) -> Outcome {
-    let probe = Probe { question, attempt: 0, timeout: LIMIT };
+    let probe = Probe { timeout: LIMIT, ..Probe::new(question) };
     Local::new("a test", Vec::new()).allowing_loopback().ask(&probe).await.outcome
 }
 
@@ -245,7 +245,7 @@ async fn a_server_that_wants_a_client_certificate_says_so_in_every_version_of_tl
             path: "/".into(),
             headers: Vec::new(),
         };
-        let probe = Probe { question: Question::Request(request.into()), attempt: 0, timeout: limit };
+        let probe = Probe { timeout: limit, ..Probe::new(Question::Request(request.into())) };
         let seen = Local::new("a test", Vec::new()).allowing_loopback().ask(&probe).await;
         assert_eq!(signature(&seen.outcome), Signature::TlsAlert, "{versions:?}");
         assert!(seen.wants_client_certificate(), "{versions:?}: {seen}");

@@ -121,14 +121,24 @@ fn an_address_that_cannot_be_asked_never_makes_a_verdict_more_certain() {
 }
 
 #[test]
-fn a_pod_that_nobody_looks_into_never_makes_a_verdict_more_certain() {
+fn a_route_that_works_is_asked_from_no_pod_by_name() {
+    for (name, fixture) in FIXTURES.iter() {
+        let result = fixture.run();
+        let elsewhere = result.asked.iter().find(|p| p.from.is_some());
+        assert!(result.status.verdict != Verdict::Healthy || elsewhere.is_none(), "{name}: {elsewhere:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_nobody_enters_never_makes_a_verdict_more_certain() {
     let mut wrong = Vec::new();
     for (name, fixture) in FIXTURES.iter() {
         let scene = fixture.scene();
         let known = fixture.run_on(&scene);
-        for pod in scene.network.inside.keys() {
+        for pod in scene.network.inside.keys().chain(scene.network.from.keys()) {
             let mut less = scene.clone();
             less.network.inside.remove(pod);
+            less.network.from.remove(pod);
             wrong.extend(says_no_more(&format!("{name} without {pod}"), &known, &fixture.run_on(&less)));
         }
     }

@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "path",
     "probe.rs",
     "probe/head.rs",
+    "probe/pod.rs",
     "report.rs",
     "report",
     "snapshot.rs",

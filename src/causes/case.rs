@@ -181,7 +181,7 @@ impl<'a> Case<'a> {
     pub fn same_request(&self, as_in: &Observation, to: std::net::SocketAddr, scheme: Scheme) -> Option<Probe> {
         let Question::Request(request) = &as_in.probe.question else { return None };
         let request = Request { to, scheme, ..(**request).clone() };
-        Some(Probe { question: Question::Request(Arc::new(request)), attempt: 0, timeout: self.timeout })
+        Some(Probe { timeout: self.timeout, ..Probe::new(Question::Request(Arc::new(request))) })
     }
 
     /// The ready endpoints. Unknown where the snapshot does not cover the Service's slices.
@@ -310,7 +310,7 @@ pub fn endpoint_request(path: &Path, to: std::net::SocketAddr, scheme: Scheme, t
         path: path.route.asked_path(),
         headers: Vec::new(),
     };
-    Probe { question: Question::Request(Arc::new(request)), attempt: 0, timeout }
+    Probe { timeout, ..Probe::new(Question::Request(Arc::new(request))) }
 }
 
 /// A fact as a judgement needs it: there, not there, or missing.

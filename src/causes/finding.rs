@@ -42,6 +42,14 @@ impl FindingBuilder {
         self
     }
 
+    /// Adds what a probe from inside a pod saw, with the pod's node.
+    #[must_use]
+    pub fn saw_from(mut self, observation: &Observation, node: &str) -> Self {
+        let vantage = format!("{} on {node}", observation.vantage);
+        self.0.evidence.push(Evidence { kind: EvidenceKind::Probe, vantage: Some(vantage), text: observation.to_string() });
+        self
+    }
+
     /// Adds what a look into a pod showed, as its line of proof.
     #[must_use]
     pub fn looked(mut self, look: Look<'_>, line: impl Into<String>) -> Self {
@@ -101,6 +109,11 @@ impl From<FindingBuilder> for Option<Finding> {
     fn from(builder: FindingBuilder) -> Self {
         Some(builder.build())
     }
+}
+
+/// A line of proof that says where it was seen from.
+pub fn line_from(observation: &Observation, node: &str) -> String {
+    format!("{observation} (from {} on {node})", observation.vantage)
 }
 
 /// An object's reference as the resource prints it.

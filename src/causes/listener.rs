@@ -3,6 +3,7 @@
 mod certificate;
 
 super::group![
+    etp_local_no_local_endpoint,
     gateway_cert_expired,
     gateway_default_cert,
     gateway_listener_port_missing,

@@ -8,9 +8,6 @@ use crate::evidence::inside::Inside;
 use crate::probe::{Observation, Outcome, PodRef, Probe, Question, Signature};
 use crate::snapshot::objects::Pod;
 
-/// Where a kubelet writes the uid of a pod that it made of a file; the API knows such a pod by another one.
-const CONFIG_HASH: &str = "kubernetes.io/config.hash";
-
 /// A pod as it was seen from inside.
 #[derive(Clone, Copy, Debug)]
 pub struct Look<'a> {
@@ -39,7 +36,7 @@ impl<'a> Case<'a> {
     }
 
     fn look_probe(&self, pod: &Pod) -> Probe {
-        Probe { timeout: self.timeout, ..Probe::new(Question::Look(reference(pod))) }
+        Probe { timeout: self.timeout, ..Probe::new(Question::Look(PodRef::of(pod))) }
     }
 }
 
@@ -80,27 +77,5 @@ impl<'a> Case<'a> {
             .into_iter()
             .filter_map(|(view, pod)| Some(self.look_if_possible(pod).transpose()?.map(|look| FailingInside { view, pod, look })))
             .collect()
-    }
-}
-
-fn reference(pod: &Pod) -> PodRef {
-    PodRef {
-        namespace: pod.meta.namespace.to_string(),
-        name: pod.meta.name.to_string(),
-        uid: pod.meta.annotations.get(CONFIG_HASH).unwrap_or(&pod.meta.uid).to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pod_made_of_a_file_goes_by_the_hash_that_its_kubelet_uses() {
-        let mut pod = Pod::default();
-        pod.meta.uid = "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab".into();
-        assert_eq!(reference(&pod).uid, "b8a6b4c2-1d3e-4f5a-9b7c-0123456789ab");
-        pod.meta.annotations = [(CONFIG_HASH.to_owned(), "3f1b9c0a8d7e6f5a4b3c2d1e0f9a8b7c".to_owned())].into_iter().collect();
-        assert_eq!(reference(&pod).uid, "3f1b9c0a8d7e6f5a4b3c2d1e0f9a8b7c");
     }
 }

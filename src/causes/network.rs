@@ -2,6 +2,7 @@
 
 pub(super) mod names;
 pub(super) mod policies;
+pub(super) mod translation;
 
 use std::sync::Arc;
 
@@ -21,7 +22,9 @@ super::group![
     dns_nxdomain_typo,
     dns_search_wildcard,
     duplicate_ip,
+    hairpin_broken,
     kube_proxy_down,
+    kube_proxy_rules_stale,
     mtu_black_hole,
     netpol_dns_egress_blocked,
     netpol_egress_deny_gateway,

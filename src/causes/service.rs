@@ -6,6 +6,7 @@ super::group![
     svc_externalname_unresolvable,
     svc_headless_port_remap_ignored,
     svc_ip_family_mismatch,
+    svc_itp_local_no_endpoint,
     svc_named_port_missing,
     svc_port_unnamed_multi,
     svc_protocol_udp,

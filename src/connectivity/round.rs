@@ -68,7 +68,7 @@ async fn ask(snapshot: &impl Lends, plan: &Plan, pair: Pair, attempt: u8, pods: 
     };
     // With a dot at its end it is looked up as it is written, not below the cluster's own domains.
     let question = Question::Resolve { name: format!("{}.", name.trim_end_matches('.')), server: None };
-    let lookup = pods.ask(from, &Probe { question, attempt, timeout: LIMIT }).await;
+    let lookup = pods.ask(from, &Probe { attempt, timeout: LIMIT, ..Probe::new(question) }).await;
     let Outcome::Resolved(addresses) = &lookup.outcome else { return lookup };
     let Some(ip) = addresses.first().copied() else { return lookup };
     let probe = connect(SocketAddr::new(ip, port));
@@ -80,7 +80,7 @@ async fn ask(snapshot: &impl Lends, plan: &Plan, pair: Pair, attempt: u8, pods: 
 
 async fn resolve(plan: &Plan, place: usize, name: usize, replica: usize, pods: &dyn FromPods) -> Observation {
     let question = Question::Resolve { name: plan.names[name].clone(), server: Some(plan.replicas[replica].address) };
-    let probe = Probe { question, attempt: 0, timeout: LIMIT };
+    let probe = Probe { timeout: LIMIT, ..Probe::new(question) };
     let first = pods.ask(&plan.places[place], &probe).await;
     match first.outcome {
         Outcome::NotResolved(_) => pods.ask(&plan.places[place], &probe.again(1)).await,

@@ -8,9 +8,6 @@ use crate::probe::PodRef;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::{Key, ObjectRef, Pod};
 
-/// The annotation that holds the uid of a pod that a node runs from a file of its own.
-const STATIC_UID: &str = "kubernetes.io/config.hash";
-
 /// A pod and the node whose agent can enter it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -51,8 +48,5 @@ pub fn node_of(snapshot: &Snapshot, pod: &PodRef) -> Option<String> {
 }
 
 fn place(pod: &Pod) -> Option<Place> {
-    let Key { namespace, name } = pod.meta.key();
-    let uid = pod.meta.annotations.get(STATIC_UID).unwrap_or(&pod.meta.uid);
-    let pod_ref = PodRef { namespace: namespace.to_string(), name: name.to_string(), uid: uid.to_string() };
-    Some(Place { pod: pod_ref, node: pod.node.as_ref()?.to_string() })
+    Some(Place { pod: PodRef::of(pod), node: pod.node.as_ref()?.to_string() })
 }

@@ -58,7 +58,7 @@ fn gateway_request(path: &Path, entrance: &Entrance, settings: &Settings) -> Pro
         path: settings.path.clone().unwrap_or_else(|| path.route.asked_path()),
         headers: settings.headers.clone(),
     };
-    Probe { question: Question::Request(Arc::new(request)), attempt: 0, timeout: settings.timeout.min(brief(settings)) }
+    Probe { timeout: settings.timeout.min(brief(settings)), ..Probe::new(Question::Request(Arc::new(request))) }
 }
 
 fn brief(settings: &Settings) -> Duration {

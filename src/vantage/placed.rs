@@ -35,13 +35,17 @@ impl<'a, S: Lends> Placed<'a, S> {
         self.inside.as_ref().filter(|_| !at_gateway && probe.timeout <= LONGEST_PROBE)
     }
 
-    /// Looks into a pod. Only the agent of its node can.
-    async fn look(&self, pod: &PodRef, probe: &Probe) -> Observation {
+    /// Asks inside the very pod that is named. Only the agent of its node can.
+    async fn ask_inside(&self, pod: &PodRef, probe: &Probe) -> Observation {
         let Some(node) = self.snapshot.lend(|s| placing::node_of(s, pod)) else {
             return not_sent(probe, pod, format!("pod {pod} is on no node"));
         };
-        let looked = self.agents.ask(&node, pod, probe).await;
-        looked.unwrap_or_else(|unanswered| not_sent(probe, pod, unanswered.to_string()))
+        // The message names the pod already.
+        let plain = Probe { from: None, ..probe.clone() };
+        match self.agents.ask(&node, pod, &plain).await {
+            Ok(seen) => Observation { probe: probe.clone(), ..seen },
+            Err(unanswered) => not_sent(probe, pod, unanswered.to_string()),
+        }
     }
 
     async fn ask_at(&self, place: &Place, probe: &Probe) -> Observation {
@@ -70,8 +74,12 @@ impl<S: Lends> Vantage for Placed<'_, S> {
     }
 
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
-        if let Question::Look(pod) = &probe.question {
-            return Box::pin(self.look(pod, probe));
+        let inside = match &probe.question {
+            Question::Look(pod) => Some(pod),
+            _ => probe.from.as_deref(),
+        };
+        if let Some(pod) = inside {
+            return Box::pin(self.ask_inside(pod, probe));
         }
         match self.place(probe) {
             Some(place) => Box::pin(self.ask_at(place, probe)),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use culprit::api::{Confidence, DiagnosisSpec, ProbeSettings, Verdict};
 use culprit::diagnose::{Conclusion, Examination, Settings, Step};
+use culprit::probe::Probe;
 use culprit::snapshot::objects::{Kind, Object, ObjectRef};
 use culprit::snapshot::{Coverage, Snapshot, files};
 use culprit::vantage::Vantage;
@@ -132,6 +133,8 @@ pub struct Result {
     pub unknown: Vec<(String, String)>,
     pub hidden: Vec<(String, Confidence)>,
     pub conclusion: Conclusion,
+    /// Everything that was asked.
+    pub asked: Vec<Probe>,
 }
 
 /// A fixture's objects and network, as they are examined.
@@ -169,6 +172,7 @@ impl Fixture {
             hidden: conclusion.hidden.clone(),
             status: conclusion.clone().into_status(jiff::Timestamp::UNIX_EPOCH, Some(1)),
             conclusion,
+            asked: examination.seen().keys().cloned().collect(),
         }
     }
 
@@ -220,7 +224,7 @@ impl Fixture {
         if let Some(vantage) = self.network.get("vantage") {
             world["vantage"] = vantage.clone();
         }
-        for part in ["sockets", "names", "inside", "sizes"] {
+        for part in ["sockets", "names", "inside", "sizes", "from"] {
             for (key, value) in self.network.get(part).and_then(Value::as_object).into_iter().flatten() {
                 let entries =
                     world.as_object_mut().expect("a network is a map").entry(part).or_insert_with(|| Value::Object(Default::default()));
@@ -231,6 +235,9 @@ impl Fixture {
                     entries.insert(key.clone(), value.clone())
                 };
             }
+        }
+        if let Some(pod) = self.network.get("asks_in") {
+            world["asks_in"] = pod.clone();
         }
         serde_json::from_value(world).unwrap_or_else(|e| panic!("{}: network: {e}", self.about))
     }

@@ -33,6 +33,12 @@ pub struct Network {
     /// The pod that probes are sent from inside, as `pod namespace/name`, but for those to gateways; else this is no pod.
     #[serde(default)]
     pub vantage: Option<String>,
+    /// What is another thing at an address when it is asked from inside a pod, by `namespace/name`; pods that are not listed nobody enters.
+    #[serde(default)]
+    pub from: BTreeMap<String, BTreeMap<SocketAddr, Socket>>,
+    /// The pod of `from` that what names no pod is asked from, but for requests to gateways and looks.
+    #[serde(default)]
+    pub asks_in: Option<String>,
 }
 
 /// What a name resolves to.
@@ -238,17 +244,41 @@ impl Vantage for Network {
     }
 
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
-        let outcome = self.outcome(probe);
+        let pod = self.pod(probe);
+        let outcome = match pod.as_ref().map(|pod| self.from.get(pod)) {
+            Some(Some(other)) => self.with(other).outcome(probe),
+            Some(None) => Outcome::NotSent("no agent of its node is connected".into()),
+            None => self.outcome(probe),
+        };
         let slow = matches!(&probe.question, Question::Request(r) if self.is_slow(r, probe));
         let took = Duration::from_millis(if slow { 3000 } else { self.lookup_takes(probe) });
-        let to_gateway = probe.address().is_some_and(|to| matches!(self.sockets.get(&to), Some(Socket::Gateway(_))));
-        let vantage = self.vantage.clone().filter(|_| !to_gateway).unwrap_or_else(|| self.name().into());
+        let anywhere = || self.vantage.clone().filter(|_| !self.is_of_gateway(probe)).unwrap_or_else(|| self.name().into());
+        let vantage = pod.map_or_else(anywhere, |pod| format!("pod {pod}"));
         let observation = Observation { probe: probe.clone(), vantage, at: jiff::Timestamp::UNIX_EPOCH, took, outcome };
         Box::pin(async move { observation })
     }
 }
 
 impl Network {
+    fn is_of_gateway(&self, probe: &Probe) -> bool {
+        probe.address().is_some_and(|to| matches!(self.sockets.get(&to), Some(Socket::Gateway(_))))
+    }
+
+    /// The pod that a probe is sent from.
+    fn pod(&self, probe: &Probe) -> Option<String> {
+        let elsewhere = self.is_of_gateway(probe) || matches!(probe.question, Question::Look(_));
+        let named = probe.from.as_ref().map(|pod| pod.to_string());
+        named.or_else(|| self.asks_in.clone().filter(|pod| !elsewhere && self.from.contains_key(pod)))
+    }
+
+    /// The network with other things at some addresses. What cannot be asked at all cannot be asked from there either.
+    fn with(&self, other: &BTreeMap<SocketAddr, Socket>) -> Network {
+        let mut network = self.clone();
+        let askable = other.iter().filter(|(at, _)| !matches!(self.sockets.get(at), Some(Socket::Unavailable)));
+        network.sockets.extend(askable.map(|(at, socket)| (*at, socket.clone())));
+        network
+    }
+
     fn outcome(&self, probe: &Probe) -> Outcome {
         match &probe.question {
             Question::Resolve { name, server } => self.resolve(name, *server),

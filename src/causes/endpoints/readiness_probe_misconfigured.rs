@@ -115,7 +115,7 @@ pub(super) fn ask<'a>(
             let host = hosts.into_iter().next().map_or_else(|| to.to_string(), |(_, value)| value);
             let scheme = if *https { Scheme::Https } else { Scheme::Http };
             let request = Request { to, scheme, server_name: None, method: Method::Get, host, path: path.clone(), headers };
-            case.ask(Probe { question: Question::Request(request.into()), attempt: 0, timeout }).map(Some)
+            case.ask(Probe { timeout, ..Probe::new(Question::Request(request.into())) }).map(Some)
         }
         ProbeAction::TcpSocket { port } => match number(port) {
             Some(port) => case.ask(Probe { timeout, ..Probe::connect(SocketAddr::new(endpoint.address, port)) }).map(Some),

@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndpointView, Judgement, When, known};
+use crate::causes::nodes::{Cell, Link, Matrix};
+use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, When, known, line_from};
 use crate::probe::Signature;
 use crate::snapshot::objects::{ConditionStatus, Kind, ObjectRef, Pod};
 
@@ -23,7 +24,9 @@ The agent of the pod network (CNI) on a node is down or has not set the node's n
 Time-outs or `No route to host` for the pods of that node alone: every request to them fails, and a share of all requests does.
 
 ## How we know
-All endpoints that cannot be connected to are on nodes whose condition NetworkUnavailable is True, or whose network agent's pod is not ready; none on these nodes answers.
+Where the gateway has pods on several nodes and agents run there: nobody reaches the pods of one node, its own gateway's pod not either, while others reach others; and that pod reaches
+nobody at all, or the network's agent is not ready there. Without agents: all endpoints that cannot be connected to are on nodes whose condition NetworkUnavailable is True, or whose
+network agent's pod is not ready; none on these nodes answers.
 
 ## How to fix
 Restart the agent's pod on that node and read its log; drain the node until it works.
@@ -32,7 +35,8 @@ Restart the agent's pod on that node and read its log; drain the node until it w
 `node-notready`: the whole node is gone, its agent with it. `cni-cross-node-broken`: pods are reached from their own node. `sandbox-cni-failed`: new pods there do not start.
 
 ## Limits
-Agents are known by the names of their DaemonSets. Pods that run may stay reachable for long without their agent, so an agent that is not ready makes it Likely only.
+The network's agents are known by the names of their DaemonSets. Pods that run may stay reachable for long without their agent, so one that is not ready makes it Likely only where
+the node itself was not asked from.
 ",
     check,
 };
@@ -55,12 +59,58 @@ const AGENTS: &[&str] = &[
 ];
 
 fn check(case: &Case<'_>) -> Judgement {
+    let matrix = Matrix::of(case)?;
+    for node in matrix.to() {
+        if let Some(finding) = from_several(case, &matrix, node)? {
+            return Ok(finding.into());
+        }
+    }
+    from_one_node(case, &matrix)
+}
+
+/// A node whose pods nobody reaches, its own gateway's pod not either, while others reach others.
+fn from_several(case: &Case<'_>, matrix: &Matrix<'_>, node: &str) -> Result<Option<FindingBuilder>, Missing> {
+    let others = || matrix.from().into_iter().filter(|n| *n != node);
+    let all_lost = |links: &[Link]| links.contains(&Link::Lost) && links.iter().all(|l| matches!(l, Link::Lost | Link::Nobody));
+    let in_from_others: Vec<Link> = others().map(|n| matrix.link(n, node)).collect();
+    if matrix.link(node, node) != Link::Lost || !all_lost(&in_from_others) {
+        return Ok(None);
+    }
+    let elsewhere = others().flat_map(|from| matrix.to().into_iter().flat_map(move |to| matrix.between(from, to)));
+    let Some(reached) = elsewhere.into_iter().find(Cell::is_reached) else { return Ok(None) };
+    let out: Vec<Link> = matrix.to().into_iter().filter(|n| *n != node).map(|n| matrix.link(node, n)).collect();
+    let object = ObjectRef::new(Kind::Node, "", node);
+    let alone = || {
+        let text = format!("the gateway's pod on {node} reaches no endpoint at all");
+        Broken { confidence: Confidence::Proven, object, text }
+    };
+    let said = broken(case, node);
+    let found = match (all_lost(&out), said) {
+        (_, Ok(Some(said))) => said,
+        (true, _) => alone(),
+        (false, said) => return said.map(|_| None),
+    };
+    let Some(lost) = matrix.between(node, node).next() else { return Ok(None) };
+    let message =
+        format!("The pod network does not work on node {node}: nobody reaches the pods there, not even from {node}, and {}.", found.text);
+    let mut finding = CAUSE.finding(Confidence::Proven, message).object(&found.object, "status").states(found.text.clone());
+    for cell in others().filter_map(|n| matrix.between(n, node).next()).chain([lost, reached]) {
+        finding = finding.saw_from(cell.seen, cell.source.node);
+    }
+    let proof = (line_from(lost.seen, node), line_from(reached.seen, reached.source.node));
+    Ok(Some(mend(finding.proof(proof.0, proof.1), &found.object, node)))
+}
+
+/// What one node tells alone.
+fn from_one_node(case: &Case<'_>, matrix: &Matrix<'_>) -> Judgement {
     const DEAD: &[Signature] = &[Signature::ConnTimeout, Signature::HostUnreach];
     let mut nodes: BTreeMap<&str, Broken> = BTreeMap::new();
     let on: BTreeSet<&str> = case.path.backend.endpoints.iter().filter_map(super::node_of).collect();
     let mut unknown = None;
     for node in on {
         match broken(case, node) {
+            // Pods that are reached on their own node are lost on the way there, whatever the agent does.
+            Ok(Some(found)) if found.confidence > Confidence::Proven && matrix.link(node, node) == Link::Reached => {}
             Ok(found) => drop(found.map(|found| nodes.insert(node, found))),
             Err(missing) => unknown = Some(missing),
         }
@@ -81,16 +131,20 @@ fn check(case: &Case<'_>) -> Judgement {
         .object(&found.object, "status")
         .saw(first.seen)
         .states(found.text.clone())
-        .proof(first.seen.to_string(), passing)
-        .fix("Restart the network's agent on that node; drain the node until it works.");
-    let key = &found.object.key;
-    let finding = match found.object.kind {
+        .proof(first.seen.to_string(), passing);
+    Ok(mend(finding, &found.object, node).into())
+}
+
+fn mend(finding: FindingBuilder, object: &ObjectRef, node: &str) -> FindingBuilder {
+    let finding = finding.fix("Restart the network's agent on that node; drain the node until it works.");
+    let key = &object.key;
+    let finding = match object.kind {
         Kind::Pod => finding
             .command(format!("kubectl -n {} logs {} --tail=50", key.namespace, key.name))
             .command(format!("kubectl -n {} delete pod {}", key.namespace, key.name)),
         _ => finding.command(format!("kubectl describe node {node}")),
     };
-    Ok(finding.command(format!("kubectl drain {node} --ignore-daemonsets")).into())
+    finding.command(format!("kubectl drain {node} --ignore-daemonsets"))
 }
 
 struct Broken {
@@ -100,7 +154,7 @@ struct Broken {
 }
 
 /// What says that a node's pod network does not work.
-fn broken(case: &Case<'_>, name: &str) -> Result<Option<Broken>, crate::causes::Missing> {
+fn broken(case: &Case<'_>, name: &str) -> Result<Option<Broken>, Missing> {
     let node = case.snapshot.node(name);
     let unavailable = known(&node, "the endpoints' nodes")?.and_then(|n| {
         let condition = n.conditions.iter().find(|c| c.condition_type == "NetworkUnavailable" && c.status == ConditionStatus::True)?;

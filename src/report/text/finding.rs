@@ -1,7 +1,7 @@
 //! One finding: proof, evidence, and how to mend it.
 
 use super::page::Page;
-use crate::api::Finding;
+use crate::api::{Evidence, Finding};
 
 /// Lines of evidence shown at most.
 const MOST_EVIDENCE: usize = 6;
@@ -9,16 +9,13 @@ const MOST_EVIDENCE: usize = 6;
 /// The finding that is the answer.
 pub(super) fn explain(page: &mut Page<'_>, finding: &Finding) {
     let proof: Vec<String> = finding.proof.iter().flat_map(|p| [p.failing.clone(), p.passing.clone()]).collect();
+    let line = |e: &Evidence| match e.vantage.as_deref().filter(|v| *v != page.vantage()) {
+        Some(vantage) => format!("{} (from {vantage})", e.text),
+        None => e.text.clone(),
+    };
     // What stands in the proof is not said twice.
-    let fresh: Vec<_> = finding.evidence.iter().filter(|e| !proof.contains(&e.text)).collect();
-    let mut evidence: Vec<String> = fresh
-        .iter()
-        .take(MOST_EVIDENCE)
-        .map(|e| match e.vantage.as_deref().filter(|v| *v != page.vantage()) {
-            Some(vantage) => format!("{} (from {vantage})", e.text),
-            None => e.text.clone(),
-        })
-        .collect();
+    let fresh: Vec<_> = finding.evidence.iter().filter(|e| !proof.contains(&e.text) && !proof.contains(&line(e))).collect();
+    let mut evidence: Vec<String> = fresh.iter().take(MOST_EVIDENCE).map(|e| line(e)).collect();
     if fresh.len() > MOST_EVIDENCE {
         evidence.push(format!("and {} more; -o yaml has all", fresh.len() - MOST_EVIDENCE));
     }

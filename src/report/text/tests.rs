@@ -108,6 +108,24 @@ fn a_failing_route_is_told_in_full() {
 }
 
 #[test]
+fn what_two_nodes_see_of_one_address_is_told_apart() {
+    let mut status = failing();
+    let seen = |node: &str, outcome: &str| Evidence {
+        kind: EvidenceKind::Probe,
+        vantage: Some(format!("pod traefik/traefik-{node} on {node}")),
+        text: format!("connect 10.244.3.7:8080 → {outcome}"),
+    };
+    let lost = "connect 10.244.3.7:8080 → no answer (from pod traefik/traefik-node1 on node1)";
+    let reached = "connect 10.244.3.7:8080 → connected (from pod traefik/traefik-node3 on node3)";
+    status.findings[0].proof = Some(Proof { failing: lost.into(), passing: reached.into() });
+    status.findings[0].evidence = vec![seen("node1", "no answer"), seen("node3", "connected"), seen("node2", "connected")];
+    let text = plain(&[report(status)], &format(true, 140));
+    for line in [lost, reached, "connect 10.244.3.7:8080 → connected (from pod traefik/traefik-node2 on node2)"] {
+        assert_eq!(text.matches(line).count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_narrow_terminal_gets_the_row_on_several_lines_and_wrapped_sentences() {
     insta::assert_snapshot!(plain(&[report(failing())], &format(true, 60)), @r"
     Failing  ingress/web -n shop  shop.test/  svc-targetport-wrong (Proven)

@@ -194,6 +194,7 @@ impl Convert for wire::Service {
             families: spec.ip_families.unwrap_or_default().iter().map(|f| address_type(f)).collect(),
             load_balancer_class: spec.load_balancer_class,
             internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
+            external_local: spec.external_traffic_policy.as_deref() == Some("Local"),
         })
     }
 }

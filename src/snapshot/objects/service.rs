@@ -47,6 +47,8 @@ pub struct Service {
     pub load_balancer_class: Option<String>,
     /// Whether spec.internalTrafficPolicy is `Local`: a node sends to its own endpoints alone.
     pub internal_local: bool,
+    /// Whether spec.externalTrafficPolicy is `Local`: a node sends what comes from outside to its own endpoints alone.
+    pub external_local: bool,
 }
 
 impl Service {
