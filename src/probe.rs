@@ -7,6 +7,8 @@ pub mod dns;
 pub mod head;
 pub mod http;
 pub mod io;
+#[cfg(target_os = "linux")]
+pub mod mtu;
 mod pod;
 pub mod tcp;
 pub mod tls;
@@ -66,6 +68,11 @@ pub enum Question {
     },
     /// Connect and send one request; read the response head and up to 64 KiB of its body.
     Request(Arc<Request>),
+    /// Find the largest packet that an address answers, with echoes that may not be fragmented: at most 12 of at most 9,000 bytes.
+    Size {
+        /// Where to.
+        to: IpAddr,
+    },
     /// Look into a pod: its sockets, processes and limits. Sends nothing.
     Look(PodRef),
 }
@@ -165,10 +172,28 @@ pub enum Outcome {
         /// The first bytes that came, if any (at most 64), for what spoke another protocol; of a malformed HTTP head up to 64 KiB.
         first_bytes: Vec<u8>,
     },
+    /// Packets of several sizes were sent.
+    Measured(PathSize),
     /// A pod was looked into.
     Seen(Box<Inside>),
     /// The probe was not sent: not allowed, over budget, or this vantage could not. Says nothing about the network.
     NotSent(String),
+}
+
+/// How large packets to an address may be, in bytes with their IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathSize {
+    /// The size that the sender goes by: its interface's, or less where the network told it so; at most 9,000.
+    pub assumed: u16,
+    /// The largest size of which an echo came back, to a few bytes; none where none did, which says nothing of sizes.
+    pub passes: Option<u16>,
+}
+
+impl PathSize {
+    /// The size that passes, where larger packets that the sender takes for good are lost without a word.
+    pub fn swallows_above(&self) -> Option<u16> {
+        self.passes.filter(|passes| *passes < self.assumed)
+    }
 }
 
 /// How a name failed to resolve. Time-out means the path, NXDOMAIN means the name; never merge the two.
@@ -364,16 +389,21 @@ impl Probe {
     pub fn request_mut(&mut self) -> Option<&mut Request> {
         match &mut self.question {
             Question::Request(request) => Some(Arc::make_mut(request)),
-            Question::Resolve { .. } | Question::Connect { .. } | Question::Handshake { .. } | Question::Look(_) => None,
+            Question::Resolve { .. }
+            | Question::Connect { .. }
+            | Question::Handshake { .. }
+            | Question::Size { .. }
+            | Question::Look(_) => None,
         }
     }
 
-    /// Where it goes; nothing for a look-up by the vantage's own resolver, and for a look into a pod.
+    /// Where it goes (an echo has no port: 0); nothing for a look-up by the vantage's own resolver, and for a look into a pod.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.question {
             Question::Resolve { server, .. } => *server,
             Question::Connect { to } | Question::Handshake { to, .. } => Some(*to),
             Question::Request(request) => Some(request.to),
+            Question::Size { to } => Some(SocketAddr::new(*to, 0)),
             Question::Look(_) => None,
         }
     }
@@ -393,6 +423,7 @@ impl std::fmt::Display for Probe {
                 write!(f, "{} {}://{}{}", r.method, r.scheme, r.to, r.path)?;
                 if r.host.is_empty() { Ok(()) } else { write!(f, " (Host: {})", r.host) }
             }
+            Question::Size { to } => write!(f, "packets to {to}"),
             Question::Look(pod) => write!(f, "look into pod {pod}"),
         }
     }
@@ -402,7 +433,8 @@ impl Observation {
     /// How the wire failed; nothing where the question was answered. A status of 500 and above is RELAYED.
     pub fn signature(&self) -> Option<Signature> {
         match &self.outcome {
-            Outcome::Resolved(_) | Outcome::Connected | Outcome::TlsEstablished(_) | Outcome::Seen(_) | Outcome::NotSent(_) => None,
+            Outcome::Resolved(_) | Outcome::Connected | Outcome::TlsEstablished(_) => None,
+            Outcome::Measured(_) | Outcome::Seen(_) | Outcome::NotSent(_) => None,
             Outcome::NotResolved(_) => Some(Signature::DnsFail),
             Outcome::Response(r) if r.status >= 500 => Some(Signature::Relayed),
             Outcome::Response(r) if r.body_cut => Some(Signature::BodyCut),
@@ -454,6 +486,13 @@ impl Observation {
             Outcome::Response(r) => r.status.to_string(),
             Outcome::Broken { signature, detail, .. } if detail.is_empty() => signature.plain_words().into(),
             Outcome::Broken { detail, .. } => detail.clone(),
+            Outcome::Measured(PathSize { passes: None, .. }) => "no echo comes back".into(),
+            Outcome::Measured(PathSize { assumed, passes: Some(passes) }) if passes >= assumed => {
+                format!("all up to {passes} bytes come back")
+            }
+            Outcome::Measured(PathSize { assumed, passes: Some(passes) }) => {
+                format!("those up to {passes} bytes come back, larger ones up to {assumed} do not")
+            }
             Outcome::Seen(inside) => inside.listening_text(),
             Outcome::NotSent(why) => format!("not sent: {why}"),
         }

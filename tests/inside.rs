@@ -85,9 +85,11 @@ async fn the_same_probes_run_inside() {
 async fn names_are_resolved_as_the_pod_does() {
     let _alone = ALONE.lock().await;
     let pod = start("names");
+    let (pods, web) = (Pods::new(pod.roots()), pod.reference());
     let probe = Probe::new(Question::Resolve { name: NAME.into(), server: None });
-    let observation = Pods::new(pod.roots()).ask(&pod.reference(), &probe).await;
-    assert_eq!(observation.outcome, Outcome::Resolved(vec![ADDRESS]));
+    assert_eq!(pods.ask(&web, &probe).await.outcome, Outcome::Resolved(vec![ADDRESS]));
+    let seen = inside(pods.ask(&web, &Probe::new(Question::Look(web.clone()))).await);
+    assert_eq!(seen.resolver.map(|r| r.servers), Some(vec![ADDRESS]));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use culprit::probe::{DnsFailure, HeadFault, Method, Outcome, Probe, Question, Re
 use culprit::vantage::Vantage;
 use culprit::vantage::local::Local;
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{RData, Record};
+use hickory_proto::rr::{RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -325,12 +325,45 @@ async fn every_way_that_a_name_does_not_resolve_is_told_apart() {
 async fn a_name_resolves_to_its_addresses() {
     let server = dns_server(Some(|m| {
         let name = m.queries[0].name().clone();
-        if m.queries[0].query_type() == hickory_proto::rr::RecordType::A {
+        if m.queries[0].query_type() == RecordType::A {
             m.add_answer(Record::from_rdata(name, 5, RData::A("192.0.2.7".parse().unwrap())));
         }
     }))
     .await;
     assert_eq!(resolve("shop.test", server).await, Outcome::Resolved(vec!["192.0.2.7".parse().unwrap()]));
+}
+
+#[tokio::test]
+async fn both_questions_come_from_one_port_and_a_lost_one_is_asked_again() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = socket.local_addr().unwrap();
+    let serve = tokio::spawn(async move {
+        let (mut buffer, mut asked) = ([0; 512], Vec::new());
+        // The first question for AAAA is lost.
+        while asked.len() < 3 {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            let mut message = Message::from_vec(&buffer[..length]).unwrap().into_response();
+            let kind = message.queries[0].query_type();
+            asked.push((kind, from));
+            let address = match kind {
+                RecordType::A => RData::A("192.0.2.7".parse().unwrap()),
+                _ if asked.len() < 3 => continue,
+                _ => RData::AAAA("2001:db8::7".parse().unwrap()),
+            };
+            message.add_answer(Record::from_rdata(message.queries[0].name().clone(), 5, address));
+            socket.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+        }
+        asked
+    });
+    let begun = std::time::Instant::now();
+    let question = Question::Resolve { name: "shop.test".into(), server: Some(server) };
+    let probe = Probe { timeout: Duration::from_secs(5), ..Probe::new(question) };
+    let outcome = Local::new("a test", Vec::new()).allowing_loopback().ask(&probe).await.outcome;
+    assert_eq!(outcome, Outcome::Resolved(vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()]));
+    assert!(begun.elapsed() >= culprit::probe::dns::RESEND, "{:?}", begun.elapsed());
+    let asked = serve.await.unwrap();
+    assert_eq!(asked.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [RecordType::A, RecordType::AAAA, RecordType::AAAA]);
+    assert!(asked.iter().all(|(_, from)| *from == asked[0].1));
 }
 
 #[tokio::test]

@@ -156,7 +156,11 @@ impl Pods {
         match &probe.question {
             Question::Look(other) if other.uid != pod.uid => return Err(Error::AnotherPod),
             Question::Look(_) => return self.look(pod, uid).await,
-            Question::Resolve { .. } | Question::Connect { .. } | Question::Handshake { .. } | Question::Request(_) => {}
+            Question::Resolve { .. }
+            | Question::Connect { .. }
+            | Question::Handshake { .. }
+            | Question::Request(_)
+            | Question::Size { .. } => {}
         }
         let _in_flight = self.in_flight.acquire().await;
         let answer = match self.entered(pod, &uid).await?.namespace.probe(probe.clone()).await {

@@ -6,6 +6,7 @@ pub mod groups;
 pub mod listening;
 pub mod membership;
 pub mod process;
+pub mod resolver;
 pub mod sockets;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use listening::Listens;
+pub use resolver::Resolver;
 
 /// A pod seen from inside, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,8 @@ pub struct Inside {
     pub processes: Option<Processes>,
     /// Tracked connections of the whole node.
     pub conntrack: Option<Usage>,
+    /// How the pod looks names up.
+    pub resolver: Option<Resolver>,
 }
 
 /// A listening TCP socket.

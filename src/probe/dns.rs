@@ -1,9 +1,9 @@
-//! A and AAAA of one name, asked of one server.
+//! A and AAAA of one name, asked of one server together.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{DnsFailure, Outcome};
 
-/// How long one datagram is waited for before it is sent again.
-const RESEND: Duration = Duration::from_millis(900);
+/// How long one datagram is waited for before it is sent again. The C libraries' resolvers wait 5 s (resolv.conf(5)), and so do Go's.
+pub const RESEND: Duration = Duration::from_millis(900);
 /// The largest answer that is read.
 const LARGEST: usize = 4096;
 
@@ -22,7 +22,7 @@ pub async fn resolve(name: &str, servers: &[SocketAddr], limit: Duration) -> Out
     let Some(name) = parse(name) else { return Outcome::NotResolved(DnsFailure::InvalidName) };
     let mut last = DnsFailure::Unreachable;
     for server in servers {
-        let (a, aaaa) = tokio::join!(ask(&name, RecordType::A, *server, deadline), ask(&name, RecordType::AAAA, *server, deadline));
+        let [a, aaaa] = ask(&name, *server, deadline).await;
         match join(a, aaaa) {
             Ok(addresses) => return Outcome::Resolved(addresses),
             Err(failure @ (DnsFailure::Timeout | DnsFailure::Unreachable | DnsFailure::Refused | DnsFailure::ServFail)) => last = failure,
@@ -55,35 +55,71 @@ fn join(a: Result<Vec<IpAddr>, DnsFailure>, aaaa: Result<Vec<IpAddr>, DnsFailure
     }
 }
 
-async fn ask(name: &Name, kind: RecordType, server: SocketAddr, deadline: Instant) -> Result<Vec<IpAddr>, DnsFailure> {
-    let mut query = Message::query();
-    query.metadata.recursion_desired = true;
-    query.add_query(Query::query(name.clone(), kind));
-    let bytes = query.to_vec().map_err(|_| DnsFailure::InvalidName)?;
-    let id = query.metadata.id;
-    let answer = over_udp(&bytes, id, server, deadline).await?;
-    let answer = if answer.metadata.truncation { over_tcp(&bytes, server, deadline).await? } else { answer };
-    read(&answer)
+/// A question of one type, as it is sent.
+struct Query {
+    id: u16,
+    bytes: Vec<u8>,
 }
 
-async fn over_udp(query: &[u8], id: u16, server: SocketAddr, deadline: Instant) -> Result<Message, DnsFailure> {
+impl Query {
+    fn of(name: &Name, kind: RecordType, id: u16) -> Result<Self, DnsFailure> {
+        let mut message = Message::query();
+        message.metadata.id = id;
+        message.metadata.recursion_desired = true;
+        message.add_query(hickory_proto::op::Query::query(name.clone(), kind));
+        Ok(Query { id, bytes: message.to_vec().map_err(|_| DnsFailure::InvalidName)? })
+    }
+}
+
+type Answer<T> = Result<T, DnsFailure>;
+
+async fn ask(name: &Name, server: SocketAddr, deadline: Instant) -> [Answer<Vec<IpAddr>>; 2] {
+    let id = Message::query().metadata.id;
+    let queries = match (Query::of(name, RecordType::A, id), Query::of(name, RecordType::AAAA, id.wrapping_add(1))) {
+        (Ok(a), Ok(aaaa)) => [a, aaaa],
+        (Err(failure), _) | (_, Err(failure)) => return [Err(failure), Err(failure)],
+    };
+    let [a, aaaa] = over_udp(&queries, server, deadline).await;
+    let addresses = async |answer: Answer<Message>, query: &Query| match answer? {
+        cut if cut.metadata.truncation => read(&over_tcp(&query.bytes, server, deadline).await?),
+        whole => read(&whole),
+    };
+    let (a, aaaa) = tokio::join!(addresses(a, &queries[0]), addresses(aaaa, &queries[1]));
+    [a, aaaa]
+}
+
+/// Both questions from one socket, one right after the other, as the C libraries' resolvers send them: where a network loses one of two such
+/// datagrams, it shows here as well.
+async fn over_udp(queries: &[Query; 2], server: SocketAddr, deadline: Instant) -> [Answer<Message>; 2] {
+    let mut answers = [Err(DnsFailure::Timeout), Err(DnsFailure::Timeout)];
+    if let Err(failure) = exchange(queries, server, deadline, &mut answers).await {
+        answers.iter_mut().filter(|answer| answer.is_err()).for_each(|answer| *answer = Err(failure));
+    }
+    answers
+}
+
+async fn exchange(queries: &[Query; 2], server: SocketAddr, deadline: Instant, answers: &mut [Answer<Message>; 2]) -> Answer<()> {
+    let unreachable = |_: std::io::Error| DnsFailure::Unreachable;
     let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-    let socket = UdpSocket::bind(any).await.map_err(|_| DnsFailure::Unreachable)?;
-    socket.connect(server).await.map_err(|_| DnsFailure::Unreachable)?;
+    let socket = UdpSocket::bind(any).await.map_err(unreachable)?;
+    socket.connect(server).await.map_err(unreachable)?;
     let mut buffer = vec![0; LARGEST];
-    while Instant::now() < deadline {
-        socket.send(query).await.map_err(|_| DnsFailure::Unreachable)?;
+    while Instant::now() < deadline && answers.iter().any(Answer::is_err) {
+        for (query, _) in queries.iter().zip(answers.iter()).filter(|(_, answer)| answer.is_err()) {
+            socket.send(&query.bytes).await.map_err(unreachable)?;
+        }
         let until = deadline.min(Instant::now() + RESEND);
-        // A datagram that is no answer to this query is passed over: it may be late or forged.
-        while let Ok(received) = timeout_at(until, socket.recv(&mut buffer)).await {
-            let length = received.map_err(|_| DnsFailure::Unreachable)?;
-            match Message::from_vec(&buffer[..length]) {
-                Ok(answer) if answer.metadata.id == id => return Ok(answer),
-                _ => {}
+        while answers.iter().any(Answer::is_err) {
+            let Ok(received) = timeout_at(until, socket.recv(&mut buffer)).await else { break };
+            let length = received.map_err(unreachable)?;
+            // A datagram that is no answer to these queries is passed over: it may be late or forged.
+            let Ok(message) = Message::from_vec(&buffer[..length]) else { continue };
+            if let Some(of) = queries.iter().position(|query| query.id == message.metadata.id) {
+                answers[of] = Ok(message);
             }
         }
     }
-    Err(DnsFailure::Timeout)
+    Ok(())
 }
 
 /// RFC 7766: a truncated answer is asked for again over TCP, with its length in front.

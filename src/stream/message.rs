@@ -100,7 +100,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::probe::{Outcome, Question, Response, Signature, TlsFacts};
+    use crate::probe::{Outcome, PathSize, Question, Response, Signature, TlsFacts};
 
     fn pod() -> PodRef {
         PodRef { namespace: "traefik".into(), name: "traefik-x".into(), uid: "0a".into() }
@@ -109,12 +109,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let probe = Probe::connect(([10, 0, 0, 7], 80).into());
-        let ask = ToAgent::Ask { id: 7, pod: pod(), probe: probe.clone() };
-        assert_eq!(serde_json::from_slice::<ToAgent>(&encode(&ask).unwrap()).unwrap(), ask);
+        for probe in [probe.clone(), Probe::new(Question::Size { to: [10, 0, 0, 7].into() })] {
+            let ask = ToAgent::Ask { id: 7, pod: pod(), probe };
+            assert_eq!(serde_json::from_slice::<ToAgent>(&encode(&ask).unwrap()).unwrap(), ask);
+        }
         let outcomes = [
             Outcome::Broken { signature: Signature::H2ToH1, detail: "x".into(), first_bytes: vec![0, 255] },
             Outcome::Response(Box::new(Response { body_hash: u64::MAX, tls: Some(TlsFacts::default()), ..Response::default() })),
             Outcome::Resolved(vec![[10, 0, 0, 7].into()]),
+            Outcome::Measured(PathSize { assumed: 1500, passes: None }),
         ];
         for outcome in outcomes {
             let at = jiff::Timestamp::new(1_700_000_000, 123_456_789).unwrap();

@@ -93,9 +93,20 @@ impl Local {
             }
             Question::Handshake { to, server_name, alpn } => tls::handshake(*to, server_name.as_deref(), alpn, probe.timeout).await,
             Question::Request(request) => http::request(request, probe.timeout).await,
+            Question::Size { to } => size(*to, probe.timeout).await,
             Question::Look(_) => Outcome::NotSent("no agent looks into pods from here".into()),
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+async fn size(to: IpAddr, limit: std::time::Duration) -> Outcome {
+    crate::probe::mtu::measure(to, limit).await
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn size(_: IpAddr, _: std::time::Duration) -> Outcome {
+    Outcome::NotSent("the size of packets is measured on Linux alone".into())
 }
 
 fn is_lookup(probe: &Probe) -> bool {

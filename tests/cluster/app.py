@@ -3,15 +3,16 @@
 
 Environment: PORT, BIND, MODE (http, silent, close, reset, banner, raw, tls, h2, eat, full), STATUS, BODY. /missing is always 404 in mode
 http. An IPv6 address in BIND takes IPv6 alone. In mode full the queue of connections is full, and nobody takes one from it.
-LOCATION is where a 30x leads, HOSTS the only hosts that are answered (others get REFUSAL). RAW is what mode raw sends, with PAD letters for
-each @. In mode tls the certificate is out of time with CERT=expired and read from /pki with CERT=given, CLIENT=required asks for one of clients, SNI=required for a name.
+LOCATION is where a 30x leads, HOSTS the only hosts that are answered (others get REFUSAL). RAW is what mode raw sends; it and BODY have PAD
+letters for each @. In mode tls the certificate is out of time with CERT=expired and read from /pki with CERT=given, CLIENT=required asks for one of clients, SNI=required for a name.
 """
 import os, socket, ssl, struct, subprocess, sys, threading
 
 env = os.environ.get
 PORT, BIND, MODE = int(env("PORT", "8080")), env("BIND", "0.0.0.0"), env("MODE", "http")
-STATUS, BODY = env("STATUS", "200"), env("BODY", "hello from " + socket.gethostname())
-LOCATION, HOSTS, RAW = env("LOCATION", "/elsewhere"), env("HOSTS"), env("RAW", "").replace("@", "x" * int(env("PAD", "0")))
+padded = lambda text: text.replace("@", "x" * int(env("PAD", "0")))
+STATUS, BODY = env("STATUS", "200"), padded(env("BODY", "hello from " + socket.gethostname()))
+LOCATION, HOSTS, RAW = env("LOCATION", "/elsewhere"), env("HOSTS"), padded(env("RAW", ""))
 
 
 def respond(peer):
@@ -23,7 +24,8 @@ def respond(peer):
     if HOSTS and hosts and hosts[0] not in HOSTS.split(","):
         status, body = env("REFUSAL", "400"), "Invalid Host header\n"
     extra = f"location: {LOCATION}\r\n" if status.startswith("30") else ""
-    peer.sendall(f"HTTP/1.1 {status} X\r\n{extra}content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode())
+    sent = "" if head.startswith(b"HEAD ") else body
+    peer.sendall(f"HTTP/1.1 {status} X\r\n{extra}content-length: {len(body)}\r\nconnection: close\r\n\r\n{sent}".encode())
 
 
 def respond_h2(peer):

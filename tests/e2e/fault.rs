@@ -15,6 +15,9 @@ use super::table::Row;
 /// How long a cluster may take to become what was applied, pods started included.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How much longer than the controller the command line may take.
+const SLOWER: Duration = Duration::from_secs(45);
+
 type Changes = BTreeMap<String, Value>;
 
 /// One file of tests/cluster/faults.
@@ -67,6 +70,9 @@ struct Expect {
     /// A part of the message.
     #[serde(default)]
     message: Option<String>,
+    /// Whether only an agent can see it: the command line has none, and is not asked.
+    #[serde(default)]
+    inside: bool,
     /// The cause that the command line names, which enters no pod, where that is another one.
     #[serde(default)]
     without_agents: Option<String>,
@@ -155,7 +161,9 @@ impl Fault {
         row.confidence = status.findings.first().map(|f| f.confidence);
         row.proven_wrong = !row.right && row.confidence == Some(Confidence::Proven);
         self.check(&status, row);
-        self.ask_once(place, row).await;
+        if !self.expect.inside {
+            self.ask_once(place, row).await;
+        }
         let mended = Instant::now();
         for object in &self.add {
             place.cluster.delete(&place.namespace, &place.fill(object)).await;
@@ -186,17 +194,27 @@ impl Fault {
         }
     }
 
-    /// The command line, from another vantage, says the same.
+    /// The command line says the same. It stands elsewhere and cannot look into pods, so that it may have to wait until a container has run
+    /// for long enough to be judged from outside.
     async fn ask_once(&self, place: &Place<'_>, row: &mut Row) {
-        let (cluster, namespace) = (place.cluster.clone(), place.namespace.clone());
-        let asked = tokio::task::spawn_blocking(move || cluster.culprit(&["diagnose", "ingress/web", "-n", &namespace, "-o", "json"]));
-        let (code, text) = asked.await.expect("culprit was asked");
-        let document: Value = serde_json::from_str(&text).unwrap_or_default();
-        let first = &document["status"]["findings"][0];
-        let cause = first["cause"].as_str().unwrap_or_default();
-        if code != Some(1) || cause != self.expect.without_agents.as_ref().unwrap_or(&self.expect.cause) {
+        let until = Instant::now() + SLOWER;
+        loop {
+            let (cluster, namespace) = (place.cluster.clone(), place.namespace.clone());
+            let asked = tokio::task::spawn_blocking(move || cluster.culprit(&["diagnose", "ingress/web", "-n", &namespace, "-o", "json"]));
+            let (code, text) = asked.await.expect("culprit was asked");
+            let document: Value = serde_json::from_str(&text).unwrap_or_default();
+            let first = &document["status"]["findings"][0];
+            let cause = first["cause"].as_str().unwrap_or_default();
+            if code == Some(1) && cause == self.expect.without_agents.as_ref().unwrap_or(&self.expect.cause) {
+                return;
+            }
             row.proven_wrong |= first["confidence"] == "Proven";
-            row.wrong.push(format!("the command line says {cause:?} with exit status {code:?}: {}", document["status"]["message"]));
+            if row.proven_wrong || Instant::now() > until {
+                let message = &document["status"]["message"];
+                row.wrong.push(format!("the command line says {cause:?} with exit status {code:?}: {message}"));
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(3)).await;
         }
     }
 

@@ -221,7 +221,10 @@ impl Fixture {
 
     fn network(&self, mut world: Value) -> Network {
         // A socket or name is replaced as a whole; merging would mix two kinds of socket.
-        for part in ["sockets", "names", "inside", "from"] {
+        if let Some(vantage) = self.network.get("vantage") {
+            world["vantage"] = vantage.clone();
+        }
+        for part in ["sockets", "names", "inside", "sizes", "from"] {
             for (key, value) in self.network.get(part).and_then(Value::as_object).into_iter().flatten() {
                 let entries =
                     world.as_object_mut().expect("a network is a map").entry(part).or_insert_with(|| Value::Object(Default::default()));

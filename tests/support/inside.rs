@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use culprit::evidence::inside::{Cpu, Descriptors, Inside, Listener, Memory, Pressure, Process, Processes, TurnedAway, Usage};
+use culprit::evidence::inside::{Cpu, Descriptors, Inside, Listener, Memory, Pressure, Process, Processes, Resolver, TurnedAway, Usage};
 use serde::Deserialize;
 
 /// A pod from inside; what is not named is not known.
@@ -37,6 +37,9 @@ pub struct ScriptedInside {
     /// `stopped/processes`.
     #[serde(default)]
     pub stopped: Option<String>,
+    /// Its resolv.conf: `servers`, `search`, `ndots`.
+    #[serde(default)]
+    pub resolver: Option<Resolver>,
 }
 
 impl ScriptedInside {
@@ -61,6 +64,7 @@ impl ScriptedInside {
                 uninterruptible: 0,
             }),
             conntrack: usage(self.conntrack.as_ref()),
+            resolver: self.resolver.clone(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use culprit::probe::{
-    CERTIFICATE_WANTED, Certificate, DnsFailure, HeadFault, Observation, Outcome, Probe, Question, Request, Response, Signature, TlsFacts,
-    head,
+    CERTIFICATE_WANTED, Certificate, DnsFailure, HeadFault, Observation, Outcome, PathSize, Probe, Question, Request, Response, Signature,
+    TlsFacts, head,
 };
 use culprit::vantage::Vantage;
 use futures::future::BoxFuture;
@@ -21,12 +21,18 @@ pub struct Network {
     /// By `address:port`. A port that is not listed refuses where another port of its address is listed, else packets are lost.
     #[serde(default)]
     pub sockets: BTreeMap<SocketAddr, Socket>,
-    /// By name; a name that is not listed does not exist.
+    /// By name; a name that is not listed does not exist. `name@10.244.1.3:53` is that name at one server, `name@own` at the vantage's own.
     #[serde(default)]
     pub names: BTreeMap<String, Name>,
     /// What pods look like from inside, by `namespace/name`; into those that are not listed nobody looks.
     #[serde(default)]
     pub inside: BTreeMap<String, ScriptedInside>,
+    /// How large packets to an address may be, as `passes/assumed` (`none` where no echo comes back); elsewhere it is not measured.
+    #[serde(default)]
+    pub sizes: BTreeMap<IpAddr, String>,
+    /// The pod that probes are sent from inside, as `pod namespace/name`, but for those to gateways; else this is no pod.
+    #[serde(default)]
+    pub vantage: Option<String>,
     /// What is another thing at an address when it is asked from inside a pod, by `namespace/name`; pods that are not listed nobody enters.
     #[serde(default)]
     pub from: BTreeMap<String, BTreeMap<SocketAddr, Socket>>,
@@ -41,6 +47,8 @@ pub struct Network {
 pub enum Name {
     /// These addresses.
     Addresses(Vec<IpAddr>),
+    /// These addresses, after a lost datagram was sent again in every so manieth attempt.
+    Delayed { addresses: Vec<IpAddr>, every: u8 },
     /// One of: nxdomain, nodata, servfail, refused, timeout, unreachable, invalid, unavailable.
     Failure(String),
 }
@@ -59,6 +67,8 @@ pub enum Socket {
     Rejected,
     /// Accepts and never answers.
     Silent,
+    /// Answers HEAD; whatever has a body is lost on its way.
+    Swallowed,
     /// Accepts and closes.
     Closes,
     /// Accepts and resets.
@@ -241,18 +251,22 @@ impl Vantage for Network {
             None => self.outcome(probe),
         };
         let slow = matches!(&probe.question, Question::Request(r) if self.is_slow(r, probe));
-        let took = Duration::from_millis(if slow { 3000 } else { 1 });
-        let vantage = pod.map_or_else(|| self.name().to_owned(), |pod| format!("pod {pod}"));
+        let took = Duration::from_millis(if slow { 3000 } else { self.lookup_takes(probe) });
+        let anywhere = || self.vantage.clone().filter(|_| !self.is_of_gateway(probe)).unwrap_or_else(|| self.name().into());
+        let vantage = pod.map_or_else(anywhere, |pod| format!("pod {pod}"));
         let observation = Observation { probe: probe.clone(), vantage, at: jiff::Timestamp::UNIX_EPOCH, took, outcome };
         Box::pin(async move { observation })
     }
 }
 
 impl Network {
+    fn is_of_gateway(&self, probe: &Probe) -> bool {
+        probe.address().is_some_and(|to| matches!(self.sockets.get(&to), Some(Socket::Gateway(_))))
+    }
+
     /// The pod that a probe is sent from.
     fn pod(&self, probe: &Probe) -> Option<String> {
-        let to_gateway = probe.address().is_some_and(|to| matches!(self.sockets.get(&to), Some(Socket::Gateway(_))));
-        let elsewhere = to_gateway || matches!(probe.question, Question::Look(_));
+        let elsewhere = self.is_of_gateway(probe) || matches!(probe.question, Question::Look(_));
         let named = probe.from.as_ref().map(|pod| pod.to_string());
         named.or_else(|| self.asks_in.clone().filter(|pod| !elsewhere && self.from.contains_key(pod)))
     }
@@ -267,7 +281,7 @@ impl Network {
 
     fn outcome(&self, probe: &Probe) -> Outcome {
         match &probe.question {
-            Question::Resolve { name, .. } => self.resolve(name),
+            Question::Resolve { name, server } => self.resolve(name, *server),
             Question::Connect { to } => match self.socket(*to) {
                 Ok(Socket::Overflows(_)) if probe.attempt % 2 == 1 => broken(Signature::ConnTimeout),
                 Ok(Socket::Opens) if probe.attempt == 0 => broken(Signature::Refused),
@@ -277,6 +291,7 @@ impl Network {
             },
             Question::Handshake { to, server_name, .. } => self.handshake(*to, server_name.as_deref()),
             Question::Request(request) => self.request(request, probe),
+            Question::Size { to } => self.size(*to),
             Question::Look(pod) => self.inside.get(&pod.to_string()).map_or_else(
                 || Outcome::NotSent("no agent looks into pods from here".into()),
                 |scripted| Outcome::Seen(Box::new(scripted.inside())),
@@ -284,9 +299,33 @@ impl Network {
         }
     }
 
-    fn resolve(&self, name: &str) -> Outcome {
-        match self.names.get(name.trim_end_matches('.')) {
-            Some(Name::Addresses(ips)) => Outcome::Resolved(ips.clone()),
+    fn size(&self, to: IpAddr) -> Outcome {
+        let Some(text) = self.sizes.get(&to) else { return Outcome::NotSent("not measured here".into()) };
+        let (passes, assumed) = text.split_once('/').unwrap_or_else(|| panic!("{text} is not passes/assumed"));
+        let assumed = assumed.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+        Outcome::Measured(PathSize { assumed, passes: passes.parse().ok() })
+    }
+
+    fn name_at(&self, name: &str, server: Option<SocketAddr>) -> Option<&Name> {
+        let name = name.trim_end_matches('.');
+        let at = server.map_or_else(|| "own".to_owned(), |server| server.to_string());
+        self.names.get(&format!("{name}@{at}")).or_else(|| self.names.get(name))
+    }
+
+    /// In milliseconds.
+    fn lookup_takes(&self, probe: &Probe) -> u64 {
+        match &probe.question {
+            Question::Resolve { name, server } => match self.name_at(name, *server) {
+                Some(Name::Delayed { every, .. }) if probe.attempt.is_multiple_of(*every) => 901,
+                _ => 1,
+            },
+            _ => 1,
+        }
+    }
+
+    fn resolve(&self, name: &str, server: Option<SocketAddr>) -> Outcome {
+        match self.name_at(name, server) {
+            Some(Name::Addresses(ips) | Name::Delayed { addresses: ips, .. }) => Outcome::Resolved(ips.clone()),
             None => Outcome::NotResolved(DnsFailure::NxDomain),
             Some(Name::Failure(kind)) => match kind.as_str() {
                 "nxdomain" => Outcome::NotResolved(DnsFailure::NxDomain),
@@ -336,7 +375,7 @@ impl Network {
                 (None, None) => broken(Signature::TlsAlert),
             },
             Ok(Socket::Opens) => broken(Signature::Refused),
-            Ok(Socket::Silent) => broken(Signature::ReadTimeout),
+            Ok(Socket::Silent | Socket::Swallowed) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),
             Ok(_) => broken(Signature::TlsToPlain),
@@ -350,7 +389,10 @@ impl Network {
             Err(signature) => broken(signature),
             Ok(Socket::Unavailable) => Outcome::NotSent("not available here".into()),
             Ok(Socket::Opens) => broken(Signature::Refused),
-            Ok(Socket::Silent) => broken(Signature::ReadTimeout),
+            Ok(Socket::Swallowed) if request.method == culprit::probe::Method::Head && !tls_asked => {
+                respond(&Page { status: 200, ..Page::default() }, request, None)
+            }
+            Ok(Socket::Silent | Socket::Swallowed) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),
             Ok(Socket::Banner(_) | Socket::Http(_) | Socket::Http2(_)) if tls_asked => broken(Signature::TlsToPlain),
@@ -463,7 +505,7 @@ fn respond(page: &Page, request: &Request, tls: Option<TlsFacts>) -> Outcome {
         body_start: page.body.clone(),
         body_hash,
         body_length: page.body.len(),
-        body_cut: page.cut.is_some(),
+        body_cut: page.cut.is_some() && request.method != culprit::probe::Method::Head,
         chunks_malformed: page.cut.as_deref() == Some("chunks"),
         head,
         tls,

@@ -37,11 +37,16 @@ pub struct Pod {
     trees: TempDir,
 }
 
+/// The network namespace of a pod that this process starts under a name.
+pub fn namespace(name: &str) -> String {
+    format!("culprit-{name}-{}", std::process::id())
+}
+
 impl Pod {
     /// Starts this very binary as the pod's process, which has to call [`serve`] where [`ROLE`] is set.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
         assert!(rustix::process::geteuid().is_root(), "network namespaces need root");
-        let name = format!("culprit-{name}-{}", std::process::id());
+        let name = namespace(name);
         ip(&["netns", "add", &name]);
         let resolver = Path::new("/etc/netns").join(&name);
         fs::create_dir_all(&resolver).expect("a folder for the namespace's files");

@@ -33,6 +33,7 @@ pub fn into(roots: &Roots, uid: &PodUid, netlink: Result<OwnedFd, Error>) -> Res
         pressure: pod.as_ref().and_then(Groups::pressure),
         processes: Some(seen.processes),
         conntrack: conntrack(&roots.proc),
+        resolver: super::resolver::of(&roots.proc, &members),
     })
 }
 

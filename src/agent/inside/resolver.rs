@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 
 use super::members::Member;
+use crate::evidence::inside::Resolver;
 use crate::probe::dns;
 
 /// The longest that is read.
@@ -17,8 +18,16 @@ const TRIED: usize = 8;
 
 /// The DNS servers of a pod; none where no process' file can be read.
 pub fn servers(proc: &Path, members: &[Member]) -> Vec<SocketAddr> {
-    let files = members.iter().take(TRIED).filter_map(|member| read(&proc.join(member.pid.to_string())).ok());
-    files.map(|text| dns::servers_of(&text)).find(|servers| !servers.is_empty()).unwrap_or_default()
+    files(proc, members).map(|text| dns::servers_of(&text)).find(|servers| !servers.is_empty()).unwrap_or_default()
+}
+
+/// How a pod looks names up, by the first of its processes that has a file with servers.
+pub fn of(proc: &Path, members: &[Member]) -> Option<Resolver> {
+    files(proc, members).map(|text| Resolver::parse(&text)).find(|resolver| !resolver.servers.is_empty())
+}
+
+fn files(proc: &Path, members: &[Member]) -> impl Iterator<Item = String> {
+    members.iter().take(TRIED).filter_map(|member| read(&proc.join(member.pid.to_string())).ok())
 }
 
 /// Reads `/etc/resolv.conf` as the process has it. What its links lead to stays below its own root, and a pipe in its place is not waited for.

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use super::names::{self, LookedUp};
+use super::{gateway_pod, policies};
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, EndToEnd, FindingBuilder, Judgement, Missing, When, known};
 use crate::path::dns;
-use crate::probe::Signature;
+use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef, Service, is_subset};
 
 /// See `docs`.
@@ -32,7 +33,8 @@ The route leads to a name, or the gateway finds the Service by its name, and the
 to plain Services go on working where the gateway dials their endpoints.
 
 ## How we know
-The EndpointSlices of the DNS Service list no ready address. Where they do, each server is asked for the route's name and for one that every cluster has, and none answers.
+The EndpointSlices of the DNS Service list no ready address. Where they do, each server is asked for the route's name and for one that every cluster has, and none answers; or some
+do not, while others find the name.
 
 ## How to fix
 Bring the DNS pods back: scale them up, or mend what their state says.
@@ -97,27 +99,46 @@ fn without_endpoints(case: &Case<'_>, service: &Arc<Service>, wanted: &LookedUp)
     finding.command(format!("kubectl -n {namespace} get pods -l {labels} -o wide"))
 }
 
-/// Servers that are listed as ready, and do not answer.
+/// Servers that are listed as ready, and do not answer: all of them, or some that the gateway meets by turns.
 fn silent(case: &Case<'_>, service: &Arc<Service>, wanted: &LookedUp) -> Judgement {
-    let first = case.ask(case.resolve(&wanted.name))?;
-    if !names::is_silent(first) {
+    let asked = names::at_each(case, &wanted.name)?;
+    let quiet: Vec<&Observation> = asked.iter().copied().filter(|o| names::is_silent(o)).collect();
+    let Some(first) = quiet.first() else { return Ok(None) };
+    // A server that knows the cluster's own names is alive.
+    let known = names::at_each(case, dns::KNOWN_NAME)?;
+    let is_dead = |o: &&Observation| names::of_server(&known, o).is_some_and(names::is_silent);
+    let dead: Vec<&Observation> = quiet.iter().copied().filter(is_dead).collect();
+    if dead.is_empty() {
         return Ok(None);
     }
-    let answers = names::at_each(case, dns::KNOWN_NAME)?;
-    if answers.iter().any(|o| !names::is_silent(o)) {
+    if gateway_pod(case, first).is_some()
+        && let Some(gateway) = case.gateway()?
+        && policies::kept_from_dns(case, gateway)?.is_some()
+    {
         return Ok(None);
     }
-    let Some(reached) = reached(case) else {
-        return Err(Missing::Fact("nothing shows that the cluster's pods can be reached from here".into()));
+    let passing = if dead.len() == asked.len() {
+        reached(case).ok_or_else(|| Missing::Fact("nothing shows that the cluster's pods can be reached from here".into()))?
+    } else {
+        // Where others do not find the name either, the name is what fails.
+        match asked.iter().find(|o| names::is_found(o)) {
+            Some(found) if policies::gets_no_answer(case) => found.to_string(),
+            _ => return Ok(None),
+        }
     };
     let reference = reference(service);
-    let message = format!("None of the servers of the cluster's DNS, {reference}, answers, so the gateway cannot look up {}.", wanted.name);
-    let mut finding = CAUSE.finding(Confidence::Likely, message).object(&reference, "").saw(first);
-    for answer in answers {
-        finding = finding.saw(answer);
+    let message = if dead.len() == asked.len() {
+        format!("None of the servers of the cluster's DNS, {reference}, answers, so the gateway cannot look up {}.", wanted.name)
+    } else {
+        let share = names::share(&dead, asked.len(), &reference);
+        format!("{share} give no answer, so the gateway cannot always look up {}.", wanted.name)
+    };
+    let mut finding = CAUSE.finding(Confidence::Likely, message).object(&reference, "");
+    for seen in dead.iter().copied().chain(known) {
+        finding = finding.saw(seen);
     }
     Ok(finding
-        .proof(first.to_string(), reached)
+        .proof(dead[0].to_string(), passing)
         .fix("Look at the DNS pods, and at what keeps packets from their port 53.")
         .command(format!("kubectl -n {} logs -l k8s-app=kube-dns --tail=50", service.meta.namespace))
         .into())

@@ -1,8 +1,8 @@
-use super::names;
+use super::{names, policies};
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, NO_SUCH_HOST, When};
 use crate::path::dns;
-use crate::probe::Signature;
+use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef};
 
 /// See `docs`.
@@ -23,7 +23,7 @@ The route leads to a name outside of the cluster. The cluster's DNS hands such n
 502 on most gateways after a while; CoreDNS logs `read udp … i/o timeout` for its forwarder. Names of Services resolve as ever.
 
 ## How we know
-The same server finds a name of the cluster, fails for the route's name, and fails in the same way for a name under `.invalid`, which every working resolver knows not to exist.
+Each server of the cluster's DNS is asked. The same one finds a name of the cluster, fails for the route's name, and fails in the same way for a name under `.invalid`, which every working resolver knows not to exist.
 
 ## How to fix
 Mend what CoreDNS forwards to: the `forward` line of its Corefile, or the `resolv.conf` of the nodes that it reads, and the way to these servers.
@@ -43,30 +43,43 @@ fn check(case: &Case<'_>) -> Judgement {
     if dns::servers(case.snapshot).is_empty() {
         return Ok(None);
     }
-    let failing = case.ask(case.resolve(name))?;
-    if !names::is_failing(failing) {
+    let asked = names::at_each(case, name)?;
+    if !asked.iter().any(|o| names::is_failing(o)) {
         return Ok(None);
     }
-    let (inside, none) = (case.resolve(dns::KNOWN_NAME), case.resolve(NO_SUCH_HOST));
-    case.ask_all(vec![inside.clone(), none.clone()])?;
-    let (inside, none) = (case.ask(inside)?, case.ask(none)?);
-    if !names::is_found(inside) || !names::is_failing(none) {
-        return Ok(None);
-    }
+    let (inside, nobody) = (names::probes(case, dns::KNOWN_NAME), names::probes(case, NO_SUCH_HOST));
+    case.ask_all(inside.into_iter().chain(nobody).collect())?;
+    let (inside, nobody) = (names::at_each(case, dns::KNOWN_NAME)?, names::at_each(case, NO_SUCH_HOST)?);
+    let is_cut_off = |o: &&Observation| {
+        let knows_its_own = names::of_server(&inside, o).is_some_and(names::is_found);
+        names::is_failing(o) && knows_its_own && names::of_server(&nobody, o).is_some_and(names::is_failing)
+    };
+    let cut_off: Vec<&Observation> = asked.iter().copied().filter(is_cut_off).collect();
+    let Some(failing) = cut_off.first().copied() else { return Ok(None) };
+    let Some(passing) = names::of_server(&inside, failing) else { return Ok(None) };
     let Some(service) = dns::services(case.snapshot).next() else { return Ok(None) };
     let reference = ObjectRef { kind: Kind::Service, key: service.meta.key() };
-    let confidence = if names::may_ask_elsewhere(case) { Confidence::Likely } else { Confidence::Proven };
-    let namespace = &service.meta.namespace;
-    Ok(CAUSE
-        .finding(
-            confidence,
-            format!("The cluster's DNS, {reference}, finds names of the cluster and no other, so {name} does not resolve."),
+    let all = cut_off.len() == asked.len();
+    // Others that find the name serve the gateway too, by turns.
+    if !all && !policies::gets_no_answer(case) {
+        return Ok(None);
+    }
+    let confidence = if names::may_ask_elsewhere(case) || !all { Confidence::Likely } else { Confidence::Proven };
+    let message = if all {
+        format!("The cluster's DNS, {reference}, finds names of the cluster and no other, so {name} does not resolve.")
+    } else {
+        format!(
+            "{} find names of the cluster and no other, so {name} does not always resolve.",
+            names::share(&cut_off, asked.len(), &reference)
         )
-        .object(&reference, "")
-        .saw(failing)
-        .saw(none)
-        .saw(inside)
-        .proof(failing.to_string(), inside.to_string())
+    };
+    let mut finding = CAUSE.finding(confidence, message).object(&reference, "");
+    for seen in cut_off.iter().copied().chain(nobody).chain(inside) {
+        finding = finding.saw(seen);
+    }
+    let namespace = &service.meta.namespace;
+    Ok(finding
+        .proof(failing.to_string(), passing.to_string())
         .fix("Mend the servers that the cluster's DNS forwards to, or the way to them.")
         .command(format!("kubectl -n {namespace} get configmap coredns -o yaml   # its forward line; /etc/resolv.conf is the node's"))
         .command(format!("kubectl -n {namespace} logs -l k8s-app=kube-dns --tail=50"))

@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::policies::gets_no_answer;
 use crate::causes::{Case, Missing};
-use crate::path::{Dials, Implementation, dns};
-use crate::probe::{DnsFailure, Observation, Outcome, Probe, Question};
-use crate::snapshot::objects::ServiceType;
+use crate::evidence::inside::Resolver;
+use crate::path::{Dials, Gateway, Implementation, dns};
+use crate::probe::{DnsFailure, Observation, Outcome, PodRef, Probe, Question};
+use crate::snapshot::objects::{Kind, ObjectRef, Pod, ServiceType, is_subset};
 
 /// DNS servers asked at most.
-const SERVERS: usize = 3;
+const SERVERS: usize = 16;
 
 /// The name of an ExternalName Service. None where it is an address, and for other Services.
 pub fn external<'a>(case: &Case<'a>) -> Result<Option<&'a str>, Missing> {
@@ -62,14 +63,52 @@ pub fn may_ask_elsewhere(case: &Case<'_>) -> bool {
     case.path.gateway.known().is_none_or(|g| g.pods.iter().any(|p| p.host_network))
 }
 
-/// A name at each of the cluster's DNS servers.
+/// A name at each of the cluster's DNS servers. The first one's answer is that of [`Case::resolve`].
 pub fn at_each<'a>(case: &Case<'a>, name: &str) -> Result<Vec<&'a Observation>, Missing> {
-    let servers = dns::servers(case.snapshot);
-    let probe = |server: SocketAddr| Probe {
-        timeout: case.timeout,
-        ..Probe::new(Question::Resolve { name: name.to_owned(), server: Some(server) })
+    case.ask_all(probes(case, name))
+}
+
+/// The look-ups of a name at each of the cluster's DNS servers.
+pub fn probes(case: &Case<'_>, name: &str) -> Vec<Probe> {
+    let at = |server: SocketAddr| Question::Resolve { name: name.to_owned(), server: Some(server) };
+    let servers = dns::servers(case.snapshot).into_iter().take(SERVERS);
+    servers.map(|server| Probe { timeout: case.timeout, ..Probe::new(at(server)) }).collect()
+}
+
+/// What a server answered, among the answers of several.
+pub fn of_server<'a>(answers: &[&'a Observation], like: &Observation) -> Option<&'a Observation> {
+    answers.iter().copied().find(|o| o.probe.address() == like.probe.address())
+}
+
+/// How many of the servers of the cluster's DNS fail, and which, as a sentence begins with them: `1 of the 2 servers of … (10.244.1.3:53)`.
+pub fn share(failing: &[&Observation], all: usize, service: &ObjectRef) -> String {
+    let servers: Vec<String> = failing.iter().filter_map(|o| o.probe.address()).map(|to| to.to_string()).collect();
+    format!("{} of the {all} servers of the cluster's DNS, {service} ({}),", failing.len(), servers.join(", "))
+}
+
+/// How a pod looks names up, seen from inside it.
+pub fn resolver_of<'a>(case: &Case<'a>, pod: &Pod) -> Result<&'a Resolver, Missing> {
+    // A node that runs a pod from a file of its own knows it by this.
+    let uid = pod.meta.annotations.get("kubernetes.io/config.hash").unwrap_or(&pod.meta.uid);
+    let (namespace, name) = (pod.meta.namespace.to_string(), pod.meta.name.to_string());
+    let question = Question::Look(PodRef { namespace, name, uid: uid.to_string() });
+    let seen = case.ask(Probe { timeout: case.timeout, ..Probe::new(question) })?;
+    let resolver = match &seen.outcome {
+        Outcome::Seen(inside) => inside.resolver.as_ref(),
+        _ => None,
     };
-    case.ask_all(servers.into_iter().take(SERVERS).map(probe).collect())
+    resolver.ok_or_else(|| Missing::Fact(format!("{}: its resolv.conf was not seen", seen.probe)))
+}
+
+/// The command that gives the gateway's pods an option of their resolver.
+pub fn dns_option(case: &Case<'_>, gateway: &Gateway, option: &serde_json::Value) -> String {
+    let namespace = &gateway.service.meta.namespace;
+    let selector = gateway.service.selector.clone().unwrap_or_default();
+    let makes_pods = |kind: Kind| matches!(kind, Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet);
+    let workload = case.snapshot.workloads_in(namespace).find(|w| makes_pods(w.kind) && is_subset(&selector, &w.template_labels));
+    let name = workload.map_or_else(|| "deployment NAME".to_owned(), |w| format!("{} {}", w.kind.to_string().to_lowercase(), w.meta.name));
+    let patch = serde_json::json!({"spec": {"template": {"spec": {"dnsConfig": {"options": [option]}}}}});
+    format!("kubectl -n {namespace} patch {name} -p '{patch}'")
 }
 
 /// Whether nobody answered a look-up.

@@ -1,14 +1,8 @@
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::Arc;
-
-use super::{names, policies};
+use super::{gateway_pod, names, policies};
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When, known};
-use crate::path::dns;
-use crate::path::policy::{self, Decision, Direction, Peer};
-use crate::probe::Signature;
-use crate::snapshot::objects::{ObjectRef, Pod, Transport};
+use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::path::policy::Direction;
+use crate::probe::{Observation, Signature};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -18,7 +12,7 @@ pub static CAUSE: Cause = Cause {
     severity: Severity::Error,
     when: When::NotWorking,
     signatures: &[Signature::DnsFail, Signature::ReadTimeout],
-    explains: &["netpol-egress-deny-gateway"],
+    explains: &["netpol-egress-deny-gateway", "svc-externalname-unresolvable"],
     since: "0.1.0",
     docs: r"
 ## What it means
@@ -28,8 +22,8 @@ The route leads to a name, or the gateway finds the Service by its name; policie
 Silence or 502 and 504 after the resolver's time-out, never at once: `i/o timeout` on port 53 in the gateway's log. Routes whose endpoints the gateway knows by address go on working.
 
 ## How we know
-The policies are evaluated from the gateway's pods to each DNS server, to the address of the DNS Service and to that of a node's cache; none is admitted. The name resolves where
-these policies do not apply.
+The policies are evaluated from the gateway's pods to each DNS server, to the address of the DNS Service and to that of a node's cache; none is admitted. With an agent, the name
+is looked up from inside the gateway's pod, and no answer comes; without one, it resolves where these policies do not apply.
 
 ## How to fix
 Let the gateway out to port 53, UDP and TCP, of the cluster's DNS.
@@ -38,40 +32,29 @@ Let the gateway out to port 53, UDP and TCP, of the cluster's DNS.
 `coredns-down`: nobody gets an answer. `dns-nxdomain-typo`: the answer comes at once, and says that the name does not exist.
 
 ## Limits
-Where the addresses behind the name cannot be asked from here as well, or the gateway may have the Service's name in a configuration of its own, the finding is Likely. Policies beyond `networking.k8s.io` are not read.
+Without an agent, where the addresses behind the name cannot be asked from here as well, and wherever the gateway may have the Service's name in a configuration of its own, the finding is Likely. Policies beyond `networking.k8s.io` are not read.
 ",
     check,
 };
-
-/// Where a node's DNS cache listens (Kubernetes documentation, NodeLocal DNSCache).
-const NODE_CACHE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 20, 10));
 
 fn check(case: &Case<'_>) -> Judgement {
     let Some(wanted) = names::looked_up(case)? else { return Ok(None) };
     let name = &wanted.name;
     let Some(gateway) = case.gateway()? else { return Ok(None) };
-    let mut denied = None;
-    for pod in policies::egress_selects(case, gateway)? {
-        if let Some(policies) = keeps_from_dns(case, pod)? {
-            denied = Some((pod, policies));
-        }
-    }
-    let Some((pod, denying)) = denied else { return Ok(None) };
+    let Some(policies::Kept { pod, policies: denying }) = policies::kept_from_dns(case, gateway)? else { return Ok(None) };
     // A gateway that is not let out to the endpoints fails whether it looks them up or not.
     if !wanted.sure && !policies::denied(case, Direction::Egress)?.is_empty() {
         return Ok(None);
     }
     let seen = case.ask(case.resolve(name))?;
-    if !names::is_found(seen) {
-        return Err(Missing::Fact(format!("{name} does not resolve here either")));
-    }
-    let requests = case.external()?.into_iter().take(2).map(|to| case.request_to(to, case.path.backend.scheme));
-    let answered = match case.ask_all(requests.collect()) {
-        Err(missing @ Missing::Probes(_)) => return Err(missing),
-        Err(Missing::Fact(_)) => false,
-        Ok(seen) => seen.iter().any(|o| o.signature().is_none()),
+    let stopped = match (gateway_pod(case, seen).is_some(), names::is_found(seen)) {
+        // Nobody enforces the policies: the gateway's own pod finds the name.
+        (true, true) => return Ok(None),
+        (true, false) if names::is_silent(seen) => true,
+        (_, false) => return Err(Missing::Fact(format!("{name} does not resolve here either"))),
+        (false, true) => answers(case)? && policies::gets_no_answer(case),
     };
-    let confidence = if wanted.sure && answered && policies::gets_no_answer(case) { Confidence::Proven } else { Confidence::Likely };
+    let confidence = if wanted.sure && stopped { Confidence::Proven } else { Confidence::Likely };
     let names = policies::listed(&denying);
     let Some(policy) = denying.first() else { return Ok(None) };
     let rule = serde_json::json!([{"op": "add", "path": "/spec/egress/-", "value": {
@@ -88,8 +71,8 @@ fn check(case: &Case<'_>) -> Judgement {
             ),
         )
         .saw(seen)
-        .states(says)
-        .proof(case.failing_line(), seen.to_string())
+        .states(says.clone())
+        .proof(case.failing_line(), deciding(seen, says))
         .fix("Let the gateway out to the cluster's DNS, UDP and TCP.")
         .command(format!("kubectl -n {} patch networkpolicy {} --type=json -p '{rule}'", policy.key.namespace, policy.key.name));
     for policy in &denying {
@@ -98,36 +81,17 @@ fn check(case: &Case<'_>) -> Judgement {
     Ok(finding.into())
 }
 
-/// The policies that keep a pod from every DNS server, wherever it may ask; nothing where a rule leads to one.
-fn keeps_from_dns(case: &Case<'_>, pod: &Arc<Pod>) -> Result<Option<BTreeSet<ObjectRef>>, Missing> {
-    let all = case.snapshot.policies_in(&pod.meta.namespace);
-    let mut denying = BTreeSet::new();
-    let mut decide = |peer: &Peer<'_>, to: Option<&Pod>, port: u16| -> Result<bool, Missing> {
-        let decision = policy::egress(case.snapshot, &all, pod, (peer, to), (Transport::Udp, port));
-        match known(&decision, "what NetworkPolicies say")? {
-            Some(Decision::Denied(policies)) => denying.extend(policies.iter().map(|p| policies::reference(p))),
-            Some(Decision::Admitted | Decision::NotSelected) | None => return Ok(false),
-        }
-        Ok(true)
-    };
-    let servers = dns::servers(case.snapshot);
-    if servers.is_empty() {
-        return Ok(None);
+/// Whether what stands behind the name answers the route's request.
+fn answers(case: &Case<'_>) -> Result<bool, Missing> {
+    let requests = case.external()?.into_iter().take(2).map(|to| case.request_to(to, case.path.backend.scheme));
+    match case.ask_all(requests.collect()) {
+        Err(missing @ Missing::Probes(_)) => Err(missing),
+        Err(Missing::Fact(_)) => Ok(false),
+        Ok(seen) => Ok(seen.iter().any(|o| o.signature().is_none())),
     }
-    for server in servers {
-        let pods = case.snapshot.pods_at(server.ip());
-        let Some(pods) = known(&pods, "the pods of the cluster's DNS")? else { continue };
-        let address = [server.ip()];
-        let to = pods.first();
-        if !decide(&to.map_or(Peer::outside(&address), |p| Peer::of(p)), to.map(AsRef::as_ref), server.port())? {
-            return Ok(None);
-        }
-    }
-    let own = dns::services(case.snapshot).flat_map(|s| s.cluster_ips.iter().copied()).chain([NODE_CACHE]);
-    for address in own {
-        if !decide(&Peer::outside(&[address]), None, 53)? {
-            return Ok(None);
-        }
-    }
-    Ok(Some(denying))
+}
+
+/// What stands beside the failing request: the name as others find it, or else what the policies say.
+fn deciding(seen: &Observation, says: String) -> String {
+    if names::is_found(seen) { seen.to_string() } else { says }
 }

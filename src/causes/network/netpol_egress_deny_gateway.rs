@@ -24,7 +24,8 @@ Policies in the gateway's namespace select the gateway's pods for outgoing traff
 A time-out, for every backend that the rules do not list: 504 on nginx, 503 on HAProxy and Envoy, nothing within the client's time on Traefik. Other callers reach the same pods.
 
 ## How we know
-The policies are evaluated from the gateway's pods to the endpoint's pod and port. The endpoint answers the gateway's own request from where Culprit stands, where these policies
+The policies are evaluated from the gateway's pods to the endpoint's pod and port. With an agent, a connection from inside the gateway's own pod gets no answer, or is rejected at once;
+one that comes about shows that nobody enforces the policies. Without one, the endpoint answers the gateway's own request from where Culprit stands, where these policies
 do not apply, and the gateway gets no answer.
 
 ## How to fix
@@ -34,7 +35,7 @@ Add an egress rule for the backend's namespace and the pods' port.
 `netpol-ingress-deny` is the same at the backend's end, and may hold as well: both ends have to admit. `netpol-dns-egress-blocked` keeps the gateway from names.
 
 ## Limits
-Where the endpoint cannot be reached from here either, or the gateway fails at once, the finding is Likely. Policies beyond `networking.k8s.io` are not read.
+Without an agent, where the endpoint cannot be reached from here either, or the gateway fails at once, the finding is Likely. Policies beyond `networking.k8s.io` are not read.
 ",
     check,
 };

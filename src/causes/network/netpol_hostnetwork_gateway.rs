@@ -24,7 +24,8 @@ The gateway's pods have `hostNetwork: true`. Their packets come from the node's 
 A time-out, although the policy names the gateway's labels or namespace. Pods on the gateway's own node often work, since most networks let a node reach its own pods.
 
 ## How we know
-The policies deny the gateway as it is, and would admit the same pods if they stood on the pod network.
+The policies deny the gateway as it is, and would admit the same pods if they stood on the pod network. With an agent the connection is tried from the network that the gateway's pod
+stands on: one that comes about shows that nobody enforces the policies.
 
 ## How to fix
 Admit the nodes' addresses with an `ipBlock`, or use the network's own policy for host traffic; or take the gateway off the host's network.

@@ -35,7 +35,9 @@ Admit the gateway's namespace on the pod's port.
 `netpol-hostnetwork-gateway` are this, where the policy means to admit the gateway. `netpol-egress-deny-gateway` is the same at the gateway's end.
 
 ## Limits
-The connection was tried from where Culprit stands, which a policy may treat differently from the gateway; the gateway's own failure counts with it. Policies beyond `networking.k8s.io` are not read.
+With an agent the connection is tried from inside the gateway's own pod: one that comes about there shows that nobody enforces the policies, and nothing is said. Without one it is
+tried from where Culprit stands, which a policy may treat differently from the gateway; the gateway's own failure counts with it. A refusal, which a closed port gives as well, is
+Likely. Policies beyond `networking.k8s.io` are not read.
 ",
     check,
 };

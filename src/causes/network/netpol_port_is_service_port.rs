@@ -27,7 +27,8 @@ port of the pod is left.
 A time-out, as where no rule names the gateway at all. It begins with the first Service whose `port` and `targetPort` differ.
 
 ## How we know
-The policies deny the gateway on the pod's port, and with the same peers they would admit it on the Service's port, its node port or its name.
+The policies deny the gateway on the pod's port, and with the same peers they would admit it on the Service's port, its node port or its name. With
+an agent the connection is tried from inside the gateway's own pod: one that comes about shows that nobody enforces the policies.
 
 ## How to fix
 Write the port that the container listens on, by its number or by the name that the container gives it.

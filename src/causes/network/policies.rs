@@ -1,13 +1,15 @@
 //! What the causes about NetworkPolicies share: endpoints that the gateway does not reach, and the policies that deny them.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::gateway_pod;
 use crate::api::Confidence;
 use crate::causes::{Case, EndpointView, Missing, known};
-use crate::path::Gateway;
 use crate::path::policy::{self, Decision, Direction, Peer};
+use crate::path::{Gateway, dns};
 use crate::probe::{Observation, Outcome, Signature};
 use crate::snapshot::objects::{Kind, NetworkPolicy, ObjectRef, Pod, PolicyPort, Transport};
 
@@ -15,6 +17,9 @@ use crate::snapshot::objects::{Kind, NetworkPolicy, ObjectRef, Pod, PolicyPort, 
 pub const BLOCKED: &[Signature] = &[Signature::ConnTimeout, Signature::Refused, Signature::HostUnreach, Signature::NetUnreach];
 /// Above this a gateway has waited for somebody; what is refused fails within milliseconds.
 const WAITED: Duration = Duration::from_secs(1);
+
+/// Where a node's DNS cache listens (Kubernetes documentation, NodeLocal DNSCache).
+const NODE_CACHE: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 20, 10));
 
 /// An endpoint that the gateway does not reach, and the policies that keep one of its pods from there.
 #[derive(Clone, Debug)]
@@ -37,9 +42,14 @@ impl Denied<'_> {
     }
 
     /// How sure it is that the policies are what fails. Silence is what enforcers give; a refusal is what a closed port gives as well.
+    /// From inside the gateway's own pod, whoever is judged is who was stopped.
     pub fn confidence(&self, case: &Case<'_>) -> Confidence {
         let waited = |o: &&Observation| o.signature() == Some(Signature::ReadTimeout) || o.took >= WAITED;
+        let inside = gateway_pod(case, self.view.seen).is_some();
         match (self.view.seen.signature(), self.direction) {
+            (Some(Signature::ConnTimeout), _) if inside => Confidence::Proven,
+            // A reject comes at once; an address that nobody has is looked for first.
+            (Some(Signature::HostUnreach), _) if inside && self.view.seen.took < WAITED => Confidence::Proven,
             // The gateway's own policies do not apply here: what keeps this vantage away is something else or also that.
             (Some(Signature::ConnTimeout), Direction::Ingress) => Confidence::Proven,
             (None, _) if case.failures.iter().all(waited) => Confidence::Proven,
@@ -92,7 +102,9 @@ pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a
     let mut found = Vec::new();
     for view in views {
         let Some(port) = view.endpoint.port else { continue };
-        for pod in &gateway.pods {
+        let sender = gateway_pod(case, view.seen);
+        // What one pod of the gateway was seen to get says nothing of another one.
+        for pod in gateway.pods.iter().filter(|pod| sender.is_none_or(|sender| Arc::ptr_eq(sender, pod))) {
             let decision = match (direction, view.endpoint.pod.known()) {
                 (Direction::Ingress, None) => continue,
                 // Most networks let a node reach its own pods, whatever policies say.
@@ -111,14 +123,16 @@ pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a
     Ok(found)
 }
 
-/// Endpoints that cannot be connected to from here, and those that answer here while the gateway gets no answer from them.
+/// Endpoints that cannot be connected to from here, and those that answer here while the gateway gets no answer from them. One that answers inside
+/// the gateway's own pod is reached, whatever policies say: nobody enforces them.
 fn unreached<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<EndpointView<'a>>, Missing> {
     let away = gets_no_answer(case);
     let mut views = case.walked()?;
+    let inside = |v: &EndpointView<'a>| gateway_pod(case, v.seen).is_some();
     views.retain(|v| match v.seen.signature() {
-        None => away,
-        // Who refuses this vantage is not the gateway's own policy.
-        Some(Signature::Refused) => direction == Direction::Ingress,
+        None => away && !inside(v),
+        // Who refuses a vantage elsewhere is not the gateway's own policy.
+        Some(Signature::Refused) => direction == Direction::Ingress || inside(v),
         Some(signature) => BLOCKED.contains(&signature),
     });
     Ok(views)
@@ -134,11 +148,65 @@ pub fn gets_no_answer(case: &Case<'_>) -> bool {
 }
 
 /// The pods of a gateway that a policy selects for outgoing traffic; empty where none is, without asking anything.
-pub fn egress_selects<'a>(case: &Case<'a>, gateway: &'a Gateway) -> Result<Vec<&'a Arc<Pod>>, Missing> {
+fn egress_selects<'a>(case: &Case<'a>, gateway: &'a Gateway) -> Result<Vec<&'a Arc<Pod>>, Missing> {
     let policies = case.snapshot.policies_in(&gateway.service.meta.namespace);
     let Some(policies) = known(&policies, "NetworkPolicies of the gateway's namespace")? else { return Ok(Vec::new()) };
     let selected = |p: &&Arc<Pod>| policies.iter().any(|policy| policy.egress.is_some() && policy.pods.matches(&p.meta.labels));
     Ok(gateway.pods.iter().filter(selected).collect())
+}
+
+/// A pod of the gateway that policies keep from every DNS server.
+#[derive(Clone, Debug)]
+pub struct Kept<'a> {
+    /// The pod.
+    pub pod: &'a Arc<Pod>,
+    /// The policies.
+    pub policies: BTreeSet<ObjectRef>,
+}
+
+/// A pod of the gateway that policies keep from every DNS server, if there is one.
+pub fn kept_from_dns<'a>(case: &Case<'a>, gateway: &'a Gateway) -> Result<Option<Kept<'a>>, Missing> {
+    let mut kept = None;
+    for pod in egress_selects(case, gateway)? {
+        if let Some(policies) = keeps_from_dns(case, pod)? {
+            kept = Some(Kept { pod, policies });
+        }
+    }
+    Ok(kept)
+}
+
+/// The policies that keep a pod from every DNS server, wherever it may ask; nothing where a rule leads to one.
+fn keeps_from_dns(case: &Case<'_>, pod: &Arc<Pod>) -> Result<Option<BTreeSet<ObjectRef>>, Missing> {
+    let all = case.snapshot.policies_in(&pod.meta.namespace);
+    let mut denying = BTreeSet::new();
+    let mut decide = |peer: &Peer<'_>, to: Option<&Pod>, port: u16| -> Result<bool, Missing> {
+        let decision = policy::egress(case.snapshot, &all, pod, (peer, to), (Transport::Udp, port));
+        match known(&decision, "what NetworkPolicies say")? {
+            Some(Decision::Denied(policies)) => denying.extend(policies.iter().map(|p| reference(p))),
+            Some(Decision::Admitted | Decision::NotSelected) | None => return Ok(false),
+        }
+        Ok(true)
+    };
+    let servers = dns::servers(case.snapshot);
+    if servers.is_empty() {
+        return Ok(None);
+    }
+    for server in servers {
+        let pods = case.snapshot.pods_at(server.ip());
+        let Some(pods) = known(&pods, "the pods of the cluster's DNS")? else { continue };
+        let address = [server.ip()];
+        let to = pods.first();
+        if !decide(&to.map_or(Peer::outside(&address), |p| Peer::of(p)), to.map(AsRef::as_ref), server.port())? {
+            return Ok(None);
+        }
+    }
+    let own = dns::services(case.snapshot).flat_map(|s| s.cluster_ips.iter().copied()).chain([NODE_CACHE]);
+    for address in own {
+        if !decide(&Peer::outside(&[address]), None, 53)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(denying))
 }
 
 /// Names of policies as a sentence begins with them.

@@ -43,6 +43,10 @@ fn check(case: &Case<'_>) -> Judgement {
     let name = service.external_name.clone().unwrap_or_default();
     let seen = case.ask(case.resolve(&name))?;
     let Outcome::NotResolved(failure) = seen.outcome else { return Ok(None) };
+    // A name that one of the servers finds is right.
+    if names::at_each(case, &name)?.into_iter().any(names::is_found) {
+        return Ok(None);
+    }
     if !names::asks_the_cluster(case, &name)? {
         return Err(Missing::Fact("the cluster's DNS could not be asked".into()));
     }
