@@ -5,7 +5,7 @@
 #[path = "support/pod.rs"]
 mod pod;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::time::Duration;
 
@@ -120,6 +120,10 @@ async fn a_path_that_carries_everything_does() {
     let router = IpAddr::V4(Ipv4Addr::new(10, 98, 1, 1));
     assert_eq!(measured(&row.size(router).await), PathSize { assumed: 1500, passes: Some(1500) });
     assert_eq!(measured(&row.size(NOBODY).await).passes, None);
+    let (pod, router) = (pod::namespace("whole"), Ipv6Addr::new(0xfd00, 0x98, 0, 0, 0, 0, 0, 1));
+    ip(&["-n", &pod, "address", "add", "fd00:98::2/64", "dev", "pod0", "nodad"]);
+    ip(&["-n", &row.router, "address", "add", &format!("{router}/64"), "dev", "router0", "nodad"]);
+    assert_eq!(measured(&row.size(router.into()).await), PathSize { assumed: 1500, passes: Some(1500) });
 }
 
 #[test]

@@ -84,13 +84,11 @@ fn check(case: &Case<'_>) -> Judgement {
 
 /// How a pod's container ended by itself, and failed.
 fn ending(pod: &Arc<Pod>) -> Option<&Termination> {
-    let of = |state: &'_ ContainerState| matches!(state, ContainerState::Waiting { .. } | ContainerState::Running { .. });
-    let ends = pod.containers.iter().filter_map(|c| match &c.state {
+    let mut ends = pod.containers.iter().filter_map(|c| match &c.state {
         ContainerState::Terminated(ended) => Some(ended),
-        state if of(state) => c.last_termination.as_ref(),
-        _ => None,
+        _ => c.last_termination.as_ref(),
     });
-    ends.into_iter().find(|ended| ended.exit_code != 0 && ended.signal == 0 && ended.reason != "OOMKilled")
+    ends.find(|ended| ended.exit_code != 0 && ended.signal == 0 && ended.reason != "OOMKilled")
 }
 
 /// Whether the last words were the loop plugin's (CoreDNS, plugin/loop), where the end of the log was kept. They hold a port of chance.
