@@ -80,10 +80,10 @@ pub fn of_server<'a>(answers: &[&'a Observation], like: &Observation) -> Option<
     answers.iter().copied().find(|o| o.probe.address() == like.probe.address())
 }
 
-/// How many of the servers of the cluster's DNS fail, and which, as a sentence begins with them: `1 of the 2 servers of … (10.244.1.3:53)`.
+/// How many of the servers of the cluster's DNS fail, and which: `1 of the 2 servers of the cluster's DNS, … (10.244.1.3:53)`.
 pub fn share(failing: &[&Observation], all: usize, service: &ObjectRef) -> String {
     let servers: Vec<String> = failing.iter().filter_map(|o| o.probe.address()).map(|to| to.to_string()).collect();
-    format!("{} of the {all} servers of the cluster's DNS, {service} ({}),", failing.len(), servers.join(", "))
+    format!("{} of the {all} servers of the cluster's DNS, {service} ({})", failing.len(), servers.join(", "))
 }
 
 /// How a pod looks names up, seen from inside it.

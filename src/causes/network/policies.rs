@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gateway_pod;
+use super::{gateway_pod, node_of};
 use crate::api::Confidence;
 use crate::causes::{Case, EndpointView, Missing, known};
 use crate::path::policy::{self, Decision, Direction, Peer};
@@ -76,6 +76,14 @@ impl Denied<'_> {
         }
     }
 
+    /// The node whose network enforces these policies, where it is known: that of the pod that they select.
+    fn enforced_on(&self) -> Option<&str> {
+        match self.direction {
+            Direction::Ingress => node_of(self.view.endpoint),
+            Direction::Egress => self.gateway.node.as_deref(),
+        }
+    }
+
     fn backend(&self) -> Peer<'_> {
         backend(&self.view)
     }
@@ -93,8 +101,23 @@ pub fn reference(policy: &NetworkPolicy) -> ObjectRef {
 
 /// The endpoints that the gateway does not reach and that policies in this direction keep it from.
 pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a>>, Missing> {
-    let views = unreached(case, direction)?;
-    let Some(gateway) = case.gateway()?.filter(|_| !views.is_empty()) else { return Ok(Vec::new()) };
+    let views = case.walked()?;
+    let unreached = views.iter().copied().filter(unreached(case, direction));
+    let mut found = pairs(case, direction, unreached)?;
+    if found.is_empty() {
+        return Ok(found);
+    }
+    // A pair that policies deny and that connects all the same: nobody enforces them there, and whatever else fails there has another reason.
+    let reached = views.iter().copied().filter(|v| v.seen.signature().is_none() && gateway_pod(case, v.seen).is_some());
+    let ignored = pairs(case, direction, reached)?;
+    found.retain(|denied| !ignored.iter().any(|i| i.enforced_on().is_some() && i.enforced_on() == denied.enforced_on()));
+    Ok(found)
+}
+
+/// Those of the endpoints that policies keep the gateway's pods from, on paper.
+fn pairs<'a>(case: &Case<'a>, direction: Direction, views: impl Iterator<Item = EndpointView<'a>>) -> Result<Vec<Denied<'a>>, Missing> {
+    let mut views = views.peekable();
+    let Some(gateway) = (if views.peek().is_some() { case.gateway()? } else { None }) else { return Ok(Vec::new()) };
     let policies = match direction {
         Direction::Ingress => case.path.backend.policies.clone(),
         Direction::Egress => case.snapshot.policies_in(&gateway.service.meta.namespace),
@@ -123,19 +146,19 @@ pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a
     Ok(found)
 }
 
-/// Endpoints that cannot be connected to from here, and those that answer here while the gateway gets no answer from them. One that answers inside
-/// the gateway's own pod is reached, whatever policies say: nobody enforces them.
-fn unreached<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<EndpointView<'a>>, Missing> {
+/// Whether an endpoint cannot be connected to from here, or answers here while the gateway gets no answer from it. One that answers inside the
+/// gateway's own pod is reached, whatever policies say.
+fn unreached<'a>(case: &Case<'a>, direction: Direction) -> impl Fn(&EndpointView<'a>) -> bool {
     let away = gets_no_answer(case);
-    let mut views = case.walked()?;
-    let inside = |v: &EndpointView<'a>| gateway_pod(case, v.seen).is_some();
-    views.retain(|v| match v.seen.signature() {
-        None => away && !inside(v),
-        // Who refuses a vantage elsewhere is not the gateway's own policy.
-        Some(Signature::Refused) => direction == Direction::Ingress || inside(v),
-        Some(signature) => BLOCKED.contains(&signature),
-    });
-    Ok(views)
+    move |v| {
+        let inside = gateway_pod(case, v.seen).is_some();
+        match v.seen.signature() {
+            None => away && !inside,
+            // Who refuses a vantage elsewhere is not the gateway's own policy.
+            Some(Signature::Refused) => direction == Direction::Ingress || inside,
+            Some(signature) => BLOCKED.contains(&signature),
+        }
+    }
 }
 
 /// Whether the gateway fails as one does that cannot connect: with silence, or its own 502, 503 or 504.
