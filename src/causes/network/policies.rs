@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{gateway_pod, node_of};
+use super::{gateway_pod, inside_of, node_of};
 use crate::api::Confidence;
 use crate::causes::{Case, EndpointView, Missing, known};
 use crate::path::policy::{self, Decision, Direction, Peer};
@@ -33,6 +33,8 @@ pub struct Denied<'a> {
     /// The policies that select the pod in this direction; none of them admits the connection.
     pub policies: Vec<Arc<NetworkPolicy>>,
     direction: Direction,
+    /// Whether somebody in the endpoint's pod listens there, where a look showed that.
+    listens: Option<bool>,
 }
 
 impl Denied<'_> {
@@ -50,6 +52,8 @@ impl Denied<'_> {
             (Some(Signature::ConnTimeout), _) if inside => Confidence::Proven,
             // A reject comes at once; an address that nobody has is looked for first.
             (Some(Signature::HostUnreach), _) if inside && self.view.seen.took < WAITED => Confidence::Proven,
+            // Somebody listens, so that it is not the port that refuses.
+            (Some(Signature::Refused), _) if inside && self.listens == Some(true) => Confidence::Proven,
             // The gateway's own policies do not apply here: what keeps this vantage away is something else or also that.
             (Some(Signature::ConnTimeout), Direction::Ingress) => Confidence::Proven,
             (None, _) if case.failures.iter().all(waited) => Confidence::Proven,
@@ -111,7 +115,22 @@ pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a
     let reached = views.iter().copied().filter(|v| v.seen.signature().is_none() && gateway_pod(case, v.seen).is_some());
     let ignored = pairs(case, direction, reached)?;
     found.retain(|denied| !ignored.iter().any(|i| i.enforced_on().is_some() && i.enforced_on() == denied.enforced_on()));
+    for denied in found.iter_mut().filter(|d| d.view.seen.signature() == Some(Signature::Refused)) {
+        denied.listens = listens(case, denied)?;
+    }
+    // A port that nobody listens on refuses whoever asks.
+    found.retain(|denied| denied.listens != Some(false));
     Ok(found)
+}
+
+/// Whether somebody in the endpoint's pod listens for what comes to it; nothing where nobody can look.
+fn listens(case: &Case<'_>, denied: &Denied<'_>) -> Result<Option<bool>, Missing> {
+    let Some(pod) = denied.view.endpoint.pod.known() else { return Ok(None) };
+    match inside_of(case, pod) {
+        Ok(inside) => Ok(Some(inside.listens_at(denied.view.endpoint.address, denied.port).is_served())),
+        Err(Missing::Fact(_)) => Ok(None),
+        Err(missing @ Missing::Probes(_)) => Err(missing),
+    }
 }
 
 /// Those of the endpoints that policies keep the gateway's pods from, on paper.
@@ -139,7 +158,7 @@ fn pairs<'a>(case: &Case<'a>, direction: Direction, views: impl Iterator<Item = 
                 }
             };
             if let Some(Decision::Denied(policies)) = known(&decision, "what NetworkPolicies say")?.cloned() {
-                found.push(Denied { view, port, gateway: pod, policies, direction });
+                found.push(Denied { view, port, gateway: pod, policies, direction, listens: None });
             }
         }
     }
