@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{gateway_pod, inside_of, node_of};
 use crate::api::Confidence;
-use crate::causes::{Case, EndpointView, Missing, known};
+use crate::causes::{Case, EndpointView, Missing, known, sample};
 use crate::path::policy::{self, Decision, Direction, Peer};
 use crate::path::{Gateway, dns};
 use crate::probe::{Observation, Outcome, Signature};
@@ -35,6 +35,8 @@ pub struct Denied<'a> {
     direction: Direction,
     /// Whether somebody in the endpoint's pod listens there, where a look showed that.
     listens: Option<bool>,
+    /// Whether every endpoint was asked: one that was not might have shown that nobody enforces the policies.
+    all_asked: bool,
 }
 
 impl Denied<'_> {
@@ -49,6 +51,7 @@ impl Denied<'_> {
         let waited = |o: &&Observation| o.signature() == Some(Signature::ReadTimeout) || o.took >= WAITED;
         let inside = gateway_pod(case, self.view.seen).is_some();
         match (self.view.seen.signature(), self.direction) {
+            _ if inside && !self.all_asked => Confidence::Likely,
             (Some(Signature::ConnTimeout), _) if inside => Confidence::Proven,
             // A reject comes at once; an address that nobody has is looked for first.
             (Some(Signature::HostUnreach), _) if inside && self.view.seen.took < WAITED => Confidence::Proven,
@@ -115,8 +118,12 @@ pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a
     let reached = views.iter().copied().filter(|v| v.seen.signature().is_none() && gateway_pod(case, v.seen).is_some());
     let ignored = pairs(case, direction, reached)?;
     found.retain(|denied| !ignored.iter().any(|i| i.enforced_on().is_some() && i.enforced_on() == denied.enforced_on()));
-    for denied in found.iter_mut().filter(|d| d.view.seen.signature() == Some(Signature::Refused)) {
-        denied.listens = listens(case, denied)?;
+    let ready = sample(&case.path.backend.endpoints).filter(|e| e.ready && e.socket().is_some()).count();
+    for denied in &mut found {
+        denied.all_asked = views.len() == ready;
+        if denied.view.seen.signature() == Some(Signature::Refused) {
+            denied.listens = listens(case, denied)?;
+        }
     }
     // A port that nobody listens on refuses whoever asks.
     found.retain(|denied| denied.listens != Some(false));
@@ -158,7 +165,7 @@ fn pairs<'a>(case: &Case<'a>, direction: Direction, views: impl Iterator<Item = 
                 }
             };
             if let Some(Decision::Denied(policies)) = known(&decision, "what NetworkPolicies say")?.cloned() {
-                found.push(Denied { view, port, gateway: pod, policies, direction, listens: None });
+                found.push(Denied { view, port, gateway: pod, policies, direction, listens: None, all_asked: true });
             }
         }
     }
