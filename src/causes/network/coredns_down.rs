@@ -131,7 +131,7 @@ fn silent(case: &Case<'_>, service: &Arc<Service>, wanted: &LookedUp) -> Judgeme
         format!("None of the servers of the cluster's DNS, {reference}, answers, so the gateway cannot look up {}.", wanted.name)
     } else {
         let share = names::share(&dead, asked.len(), &reference);
-        format!("{share} give no answer, so the gateway cannot always look up {}.", wanted.name)
+        format!("No answer comes from {share}, so the gateway cannot always look up {}.", wanted.name)
     };
     let mut finding = CAUSE.finding(Confidence::Likely, message).object(&reference, "");
     for seen in dead.iter().copied().chain(known) {

@@ -75,10 +75,9 @@ fn check(case: &Case<'_>) -> Judgement {
         .states(format!("the container of {} ended with exit code {}", pod.reference(), ended.exit_code))
         .states(says.clone())
         .proof(case.failing_line(), says)
-        .fix("Give CoreDNS servers to forward to that are not itself.")
+        .fix("Give CoreDNS servers to forward to that are not itself: in its Corefile, or by the kubelet's resolvConf (/run/systemd/resolve/resolv.conf).")
         .command(format!("kubectl -n {namespace} logs {} --previous   # Loop (… -> …) detected", pod.meta.name))
         .command(format!("kubectl -n {namespace} edit configmap coredns   # forward . SERVER, in place of /etc/resolv.conf"))
-        .command("# or on the nodes, in the kubelet's configuration: resolvConf: /run/systemd/resolve/resolv.conf")
         .into())
 }
 

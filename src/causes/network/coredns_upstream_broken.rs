@@ -68,10 +68,8 @@ fn check(case: &Case<'_>) -> Judgement {
     let message = if all {
         format!("The cluster's DNS, {reference}, finds names of the cluster and no other, so {name} does not resolve.")
     } else {
-        format!(
-            "{} find names of the cluster and no other, so {name} does not always resolve.",
-            names::share(&cut_off, asked.len(), &reference)
-        )
+        let share = names::share(&cut_off, asked.len(), &reference);
+        format!("No name but those of the cluster resolves at {share}, so {name} does not always resolve.")
     };
     let mut finding = CAUSE.finding(confidence, message).object(&reference, "");
     for seen in cut_off.iter().copied().chain(nobody).chain(inside) {

@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::inside_of;
 use super::policies::gets_no_answer;
 use crate::causes::{Case, Missing};
 use crate::evidence::inside::Resolver;
 use crate::path::{Dials, Gateway, Implementation, dns};
-use crate::probe::{DnsFailure, Observation, Outcome, PodRef, Probe, Question};
+use crate::probe::{DnsFailure, Observation, Outcome, Probe, Question};
 use crate::snapshot::objects::{Kind, ObjectRef, Pod, ServiceType, is_subset};
 
 /// DNS servers asked at most.
@@ -80,24 +81,16 @@ pub fn of_server<'a>(answers: &[&'a Observation], like: &Observation) -> Option<
     answers.iter().copied().find(|o| o.probe.address() == like.probe.address())
 }
 
-/// How many of the servers of the cluster's DNS fail, and which, as a sentence begins with them: `1 of the 2 servers of … (10.244.1.3:53)`.
+/// How many of the servers of the cluster's DNS fail, and which: `1 of the 2 servers of the cluster's DNS, … (10.244.1.3:53)`.
 pub fn share(failing: &[&Observation], all: usize, service: &ObjectRef) -> String {
     let servers: Vec<String> = failing.iter().filter_map(|o| o.probe.address()).map(|to| to.to_string()).collect();
-    format!("{} of the {all} servers of the cluster's DNS, {service} ({}),", failing.len(), servers.join(", "))
+    format!("{} of the {all} servers of the cluster's DNS, {service} ({})", failing.len(), servers.join(", "))
 }
 
 /// How a pod looks names up, seen from inside it.
 pub fn resolver_of<'a>(case: &Case<'a>, pod: &Pod) -> Result<&'a Resolver, Missing> {
-    // A node that runs a pod from a file of its own knows it by this.
-    let uid = pod.meta.annotations.get("kubernetes.io/config.hash").unwrap_or(&pod.meta.uid);
-    let (namespace, name) = (pod.meta.namespace.to_string(), pod.meta.name.to_string());
-    let question = Question::Look(PodRef { namespace, name, uid: uid.to_string() });
-    let seen = case.ask(Probe { timeout: case.timeout, ..Probe::new(question) })?;
-    let resolver = match &seen.outcome {
-        Outcome::Seen(inside) => inside.resolver.as_ref(),
-        _ => None,
-    };
-    resolver.ok_or_else(|| Missing::Fact(format!("{}: its resolv.conf was not seen", seen.probe)))
+    let resolver = inside_of(case, pod)?.resolver.as_ref();
+    resolver.ok_or_else(|| Missing::Fact(format!("the resolv.conf of {} was not seen", pod.reference())))
 }
 
 /// The command that gives the gateway's pods an option of their resolver.

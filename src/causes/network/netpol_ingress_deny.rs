@@ -36,8 +36,8 @@ Admit the gateway's namespace on the pod's port.
 
 ## Limits
 With an agent the connection is tried from inside the gateway's own pod: one that comes about there shows that nobody enforces the policies, and nothing is said. Without one it is
-tried from where Culprit stands, which a policy may treat differently from the gateway; the gateway's own failure counts with it. A refusal, which a closed port gives as well, is
-Likely. Policies beyond `networking.k8s.io` are not read.
+tried from where Culprit stands, which a policy may treat differently from the gateway; the gateway's own failure counts with it. A refusal is what a
+closed port gives as well: it is Likely, unless an agent sees that somebody listens there. An `ipBlock` is taken to hold pods, too, which not all networks do. Policies beyond `networking.k8s.io` are not read.
 ",
     check,
 };

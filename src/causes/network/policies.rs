@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gateway_pod;
+use super::{gateway_pod, inside_of, node_of};
 use crate::api::Confidence;
-use crate::causes::{Case, EndpointView, Missing, known};
+use crate::causes::{Case, EndpointView, Missing, known, sample};
 use crate::path::policy::{self, Decision, Direction, Peer};
 use crate::path::{Gateway, dns};
 use crate::probe::{Observation, Outcome, Signature};
@@ -33,6 +33,10 @@ pub struct Denied<'a> {
     /// The policies that select the pod in this direction; none of them admits the connection.
     pub policies: Vec<Arc<NetworkPolicy>>,
     direction: Direction,
+    /// Whether somebody in the endpoint's pod listens there, where a look showed that.
+    listens: Option<bool>,
+    /// Whether every endpoint was asked: one that was not might have shown that nobody enforces the policies.
+    all_asked: bool,
 }
 
 impl Denied<'_> {
@@ -47,9 +51,12 @@ impl Denied<'_> {
         let waited = |o: &&Observation| o.signature() == Some(Signature::ReadTimeout) || o.took >= WAITED;
         let inside = gateway_pod(case, self.view.seen).is_some();
         match (self.view.seen.signature(), self.direction) {
+            _ if inside && !self.all_asked => Confidence::Likely,
             (Some(Signature::ConnTimeout), _) if inside => Confidence::Proven,
             // A reject comes at once; an address that nobody has is looked for first.
             (Some(Signature::HostUnreach), _) if inside && self.view.seen.took < WAITED => Confidence::Proven,
+            // Somebody listens, so that it is not the port that refuses.
+            (Some(Signature::Refused), _) if inside && self.listens == Some(true) => Confidence::Proven,
             // The gateway's own policies do not apply here: what keeps this vantage away is something else or also that.
             (Some(Signature::ConnTimeout), Direction::Ingress) => Confidence::Proven,
             (None, _) if case.failures.iter().all(waited) => Confidence::Proven,
@@ -76,6 +83,14 @@ impl Denied<'_> {
         }
     }
 
+    /// The node whose network enforces these policies, where it is known: that of the pod that they select.
+    fn enforced_on(&self) -> Option<&str> {
+        match self.direction {
+            Direction::Ingress => node_of(self.view.endpoint),
+            Direction::Egress => self.gateway.node.as_deref(),
+        }
+    }
+
     fn backend(&self) -> Peer<'_> {
         backend(&self.view)
     }
@@ -93,8 +108,42 @@ pub fn reference(policy: &NetworkPolicy) -> ObjectRef {
 
 /// The endpoints that the gateway does not reach and that policies in this direction keep it from.
 pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a>>, Missing> {
-    let views = unreached(case, direction)?;
-    let Some(gateway) = case.gateway()?.filter(|_| !views.is_empty()) else { return Ok(Vec::new()) };
+    let views = case.walked()?;
+    let unreached = views.iter().copied().filter(unreached(case, direction));
+    let mut found = pairs(case, direction, unreached)?;
+    if found.is_empty() {
+        return Ok(found);
+    }
+    // A pair that policies deny and that connects all the same: nobody enforces them there, and whatever else fails there has another reason.
+    let reached = views.iter().copied().filter(|v| v.seen.signature().is_none() && gateway_pod(case, v.seen).is_some());
+    let ignored = pairs(case, direction, reached)?;
+    found.retain(|denied| !ignored.iter().any(|i| i.enforced_on().is_some() && i.enforced_on() == denied.enforced_on()));
+    let ready = sample(&case.path.backend.endpoints).filter(|e| e.ready && e.socket().is_some()).count();
+    for denied in &mut found {
+        denied.all_asked = views.len() == ready;
+        if denied.view.seen.signature() == Some(Signature::Refused) {
+            denied.listens = listens(case, denied)?;
+        }
+    }
+    // A port that nobody listens on refuses whoever asks.
+    found.retain(|denied| denied.listens != Some(false));
+    Ok(found)
+}
+
+/// Whether somebody in the endpoint's pod listens for what comes to it; nothing where nobody can look.
+fn listens(case: &Case<'_>, denied: &Denied<'_>) -> Result<Option<bool>, Missing> {
+    let Some(pod) = denied.view.endpoint.pod.known() else { return Ok(None) };
+    match inside_of(case, pod) {
+        Ok(inside) => Ok(Some(inside.listens_at(denied.view.endpoint.address, denied.port).is_served())),
+        Err(Missing::Fact(_)) => Ok(None),
+        Err(missing @ Missing::Probes(_)) => Err(missing),
+    }
+}
+
+/// Those of the endpoints that policies keep the gateway's pods from, on paper.
+fn pairs<'a>(case: &Case<'a>, direction: Direction, views: impl Iterator<Item = EndpointView<'a>>) -> Result<Vec<Denied<'a>>, Missing> {
+    let mut views = views.peekable();
+    let Some(gateway) = (if views.peek().is_some() { case.gateway()? } else { None }) else { return Ok(Vec::new()) };
     let policies = match direction {
         Direction::Ingress => case.path.backend.policies.clone(),
         Direction::Egress => case.snapshot.policies_in(&gateway.service.meta.namespace),
@@ -116,26 +165,26 @@ pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a
                 }
             };
             if let Some(Decision::Denied(policies)) = known(&decision, "what NetworkPolicies say")?.cloned() {
-                found.push(Denied { view, port, gateway: pod, policies, direction });
+                found.push(Denied { view, port, gateway: pod, policies, direction, listens: None, all_asked: true });
             }
         }
     }
     Ok(found)
 }
 
-/// Endpoints that cannot be connected to from here, and those that answer here while the gateway gets no answer from them. One that answers inside
-/// the gateway's own pod is reached, whatever policies say: nobody enforces them.
-fn unreached<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<EndpointView<'a>>, Missing> {
+/// Whether an endpoint cannot be connected to from here, or answers here while the gateway gets no answer from it. One that answers inside the
+/// gateway's own pod is reached, whatever policies say.
+fn unreached<'a>(case: &Case<'a>, direction: Direction) -> impl Fn(&EndpointView<'a>) -> bool {
     let away = gets_no_answer(case);
-    let mut views = case.walked()?;
-    let inside = |v: &EndpointView<'a>| gateway_pod(case, v.seen).is_some();
-    views.retain(|v| match v.seen.signature() {
-        None => away && !inside(v),
-        // Who refuses a vantage elsewhere is not the gateway's own policy.
-        Some(Signature::Refused) => direction == Direction::Ingress || inside(v),
-        Some(signature) => BLOCKED.contains(&signature),
-    });
-    Ok(views)
+    move |v| {
+        let inside = gateway_pod(case, v.seen).is_some();
+        match v.seen.signature() {
+            None => away && !inside,
+            // Who refuses a vantage elsewhere is not the gateway's own policy.
+            Some(Signature::Refused) => direction == Direction::Ingress || inside,
+            Some(signature) => BLOCKED.contains(&signature),
+        }
+    }
 }
 
 /// Whether the gateway fails as one does that cannot connect: with silence, or its own 502, 503 or 504.
