@@ -35,6 +35,18 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Looks once more, after what was asked since; nothing where nobody can look any more.
+    pub fn look_again(&self, pod: &Pod) -> Result<Option<Look<'a>>, Missing> {
+        let seen = match self.ask(self.look_probe(pod).again(1)) {
+            Err(Missing::Fact(_)) => return Ok(None),
+            seen => seen?,
+        };
+        Ok(match &seen.outcome {
+            Outcome::Seen(inside) => Some(Look { inside, seen }),
+            _ => None,
+        })
+    }
+
     fn look_probe(&self, pod: &Pod) -> Probe {
         Probe { timeout: self.timeout, ..Probe::new(Question::Look(PodRef::of(pod))) }
     }

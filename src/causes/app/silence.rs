@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::causes::{Case, EndpointView, Look, Missing};
 use crate::probe::{Observation, Probe, Question, Scheme, Signature};
+use crate::snapshot::objects::Pod;
 
 /// A silent endpoint, and what else it was asked in vain.
 #[derive(Clone, Debug)]
@@ -60,19 +61,40 @@ pub fn of<'a>(case: &Case<'a>) -> Result<Option<Silence<'a>>, Missing> {
     if others.iter().any(|o| o.signature() != Some(Signature::ReadTimeout)) {
         return Ok(None);
     }
-    let look = first.endpoint.pod.known().map(|pod| case.look_if_possible(pod)).transpose()?.flatten();
-    let queue = look.map(|look| Queue { look, taken: taken(look, to, 1 + others.len()) });
+    let queue = match first.endpoint.pod.known() {
+        Some(pod) => queue(case, pod, to, &others)?,
+        None => None,
+    };
     Ok(Some(Silence { first, to, others, silent: views.len(), queue }))
 }
 
-/// A connection that was closed here stays in the queue until the process takes it, so that each one asked shows.
-fn taken(look: Look<'_>, to: SocketAddr, asked: usize) -> Taken {
+/// What the queue says. Connections wait for a moment wherever a node is busy, so that one where they do is looked at again after another try.
+fn queue<'a>(case: &Case<'a>, pod: &Pod, to: SocketAddr, asked: &[&'a Observation]) -> Result<Option<Queue<'a>>, Missing> {
+    let Some(look) = case.look_if_possible(pod)? else { return Ok(None) };
+    let before = waiting(look, to);
+    let taken = match before {
+        Some(Waiting { count: 0, .. }) => Taken::ByProcess,
+        Some(before) if before.full || before.count > asked.len() => {
+            case.ask_all(asked.last().map(|o| o.probe.again(1)).into_iter().collect())?;
+            let after = case.look_again(pod)?.and_then(|look| waiting(look, to));
+            if after.is_some_and(|after| after.count >= before.count) { Taken::ByKernel } else { Taken::Unclear }
+        }
+        Some(_) | None => Taken::Unclear,
+    };
+    Ok(Some(Queue { look, taken }))
+}
+
+/// Connections that wait to be taken.
+#[derive(Clone, Copy)]
+struct Waiting {
+    count: usize,
+    full: bool,
+}
+
+/// A connection that was closed here stays in the queue until the process takes it, so that each one asked shows. Nothing where no socket serves.
+fn waiting(look: Look<'_>, to: SocketAddr) -> Option<Waiting> {
     let sockets: Vec<_> = look.inside.serving(to.ip(), to.port()).collect();
-    let waiting: usize = sockets.iter().map(|l| usize::try_from(l.queue).unwrap_or(usize::MAX)).sum();
-    match waiting {
-        _ if sockets.is_empty() => Taken::Unclear,
-        0 => Taken::ByProcess,
-        _ if waiting >= asked || sockets.iter().any(|l| l.is_full() == Some(true)) => Taken::ByKernel,
-        _ => Taken::Unclear,
-    }
+    let count = sockets.iter().map(|l| usize::try_from(l.queue).unwrap_or(usize::MAX)).sum();
+    let full = sockets.iter().any(|l| l.is_full() == Some(true));
+    (!sockets.is_empty()).then_some(Waiting { count, full })
 }
