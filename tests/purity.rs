@@ -20,6 +20,7 @@ const PURE: &[&str] = &[
     "probe.rs",
     "probe/head.rs",
     "probe/pod.rs",
+    "probe/signature.rs",
     "report.rs",
     "report",
     "snapshot.rs",
