@@ -446,3 +446,19 @@ impl std::fmt::Display for Observation {
         write!(f, "{} → {}", self.probe, self.outcome_text())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_that_names_no_pod_is_written_as_before() {
+        let probe = Probe::connect(([10, 0, 0, 7], 80).into());
+        let text = serde_json::to_string(&probe).unwrap();
+        assert!(!text.contains("from"), "{text}");
+        assert_eq!(serde_json::from_str::<Probe>(&text).unwrap(), probe);
+        let named = probe.clone().from_inside(&Pod::default());
+        assert_eq!(serde_json::from_str::<Probe>(&serde_json::to_string(&named).unwrap()).unwrap(), named);
+        assert_ne!(named, probe, "another question");
+    }
+}
