@@ -26,7 +26,8 @@ The container runs, and nothing in it listens on a port for users: the program i
 
 ## How we know
 The port refuses, and an agent reads the listen table inside the pod: nobody listens on the port, nor on another one that could be meant instead. Where the containers run for less
-than five minutes, or the pod is not ready, it is proven; else it is Likely, since a program that is up for long should have opened its port.
+than five minutes, or the pod is not ready, it is proven; else it is Likely, since a program that is up for long should have opened its port. In a container's first ten seconds it
+is Likely as well, since a program that ends at once is seen to run for a moment, too.
 
 ## How to fix
 Wait for it, and give the pod a readiness probe (and a startup probe where it takes long), so that it gets no request before. Where it never opens the port, its log says why.
@@ -43,6 +44,8 @@ Without an agent nobody looks into the pod, and it is not known. A port that is 
 
 /// Programs that start slowly have opened their port by then.
 const YOUNG: SignedDuration = SignedDuration::from_mins(5);
+/// A container that runs for shorter may be one that is about to end.
+const NEWBORN: SignedDuration = SignedDuration::from_secs(10);
 
 fn check(case: &Case<'_>) -> Judgement {
     let (ready, walked) = ports::walked(case)?;
@@ -57,7 +60,13 @@ fn check(case: &Case<'_>) -> Judgement {
     if !matches!(table.at, Listens::Nobody) || !table.users_ports(pod).is_empty() {
         return Ok(None);
     }
-    let confidence = if !pod.is_ready() || is_young(pod, view) { Confidence::Proven } else { Confidence::Likely };
+    let confidence = match age(pod, view) {
+        // A program that ends at once is seen to run for a moment, too.
+        Some(age) if age < NEWBORN => Confidence::Likely,
+        Some(age) if age < YOUNG => Confidence::Proven,
+        _ if !pod.is_ready() => Confidence::Proven,
+        _ => Confidence::Likely,
+    };
     let message = format!(
         "Service {} sends to port {port}, where {} refuses: its program runs and has not opened a port.",
         case.service_name(),
@@ -74,11 +83,11 @@ fn check(case: &Case<'_>) -> Judgement {
     Ok(finding.command(format!("kubectl -n {} logs {} --all-containers --tail=50", pod.meta.namespace, pod.meta.name)).into())
 }
 
-/// Whether a container runs for so short that it may still be starting.
-fn is_young(pod: &Pod, view: &EndpointView<'_>) -> bool {
+/// For how long the container that was started last runs.
+fn age(pod: &Pod, view: &EndpointView<'_>) -> Option<SignedDuration> {
     let since = |state: &ContainerState| match state {
         ContainerState::Running { since } => *since,
         _ => None,
     };
-    pod.containers.iter().filter_map(|c| since(&c.state)).any(|since| view.seen.at.duration_since(since).abs() < YOUNG)
+    pod.containers.iter().filter_map(|c| since(&c.state)).map(|since| view.seen.at.duration_since(since).abs()).min()
 }
