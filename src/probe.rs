@@ -371,6 +371,11 @@ impl std::fmt::Display for Probe {
 }
 
 impl Observation {
+    /// Of a probe that was not sent, for this reason.
+    pub fn not_sent(probe: Probe, vantage: String, at: Timestamp, why: String) -> Self {
+        Observation { probe, vantage, at, took: Duration::ZERO, outcome: Outcome::NotSent(why) }
+    }
+
     /// How the wire failed; nothing where the question was answered. A status of 500 and above is RELAYED.
     pub fn signature(&self) -> Option<Signature> {
         match &self.outcome {

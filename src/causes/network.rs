@@ -6,10 +6,9 @@ pub(super) mod translation;
 
 use std::sync::Arc;
 
-use super::{Case, Missing};
-use crate::evidence::inside::Inside;
+use super::Case;
 use crate::path::Endpoint;
-use crate::probe::{Observation, Outcome, PodRef, Probe, Question};
+use crate::probe::Observation;
 use crate::snapshot::objects::{ConditionStatus, Node, Pod};
 
 super::group![
@@ -44,19 +43,6 @@ pub(super) fn node_of(endpoint: &Endpoint) -> Option<&str> {
 pub(super) fn gateway_pod<'a>(case: &Case<'a>, seen: &Observation) -> Option<&'a Arc<Pod>> {
     let gateway = case.path.gateway.known()?;
     gateway.pods.iter().find(|pod| seen.vantage == format!("pod {}", pod.meta.key()))
-}
-
-/// What a look into a pod showed.
-pub(super) fn inside_of<'a>(case: &Case<'a>, pod: &Pod) -> Result<&'a Inside, Missing> {
-    // A node that runs a pod from a file of its own knows it by this.
-    let uid = pod.meta.annotations.get("kubernetes.io/config.hash").unwrap_or(&pod.meta.uid);
-    let (namespace, name) = (pod.meta.namespace.to_string(), pod.meta.name.to_string());
-    let question = Question::Look(PodRef { namespace, name, uid: uid.to_string() });
-    let seen = case.ask(Probe { timeout: case.timeout, ..Probe::new(question) })?;
-    match &seen.outcome {
-        Outcome::Seen(inside) => Ok(inside),
-        _ => Err(Missing::Fact(seen.to_string())),
-    }
 }
 
 /// Whether a node is not ready. One that never said anything is not known to be.

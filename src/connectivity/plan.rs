@@ -216,7 +216,7 @@ fn places(snapshot: &Snapshot, place: &Where<'_>, from: &Source) -> Result<Vec<P
     let by_node = from.nodes.is_some();
     Ok(pods
         .into_iter()
-        .filter_map(|pod| Some(Place { name: name_of(&pod, by_node), node: pod.node.clone()?, pod: reference(&pod), declared: pod }))
+        .filter_map(|pod| Some(Place { name: name_of(&pod, by_node), node: pod.node.clone()?, pod: PodRef::of(&pod), declared: pod }))
         .collect())
 }
 
@@ -305,10 +305,6 @@ fn replicas(snapshot: &Snapshot) -> Vec<Replica> {
         Replica { name, address }
     };
     dns::servers(snapshot).into_iter().map(named).collect()
-}
-
-fn reference(pod: &Pod) -> PodRef {
-    PodRef { namespace: pod.meta.namespace.to_string(), name: pod.meta.name.to_string(), uid: pod.meta.uid.to_string() }
 }
 
 fn name_of(pod: &Pod, by_node: bool) -> String {

@@ -18,7 +18,7 @@ use crate::api::{ConnectivityCheck, ConnectivityCheckSpec, Destination, FIELD_MA
 use crate::connectivity::{self, FromPods, Place, Where};
 use crate::diagnose::duration;
 use crate::path::dns::KNOWN_NAME;
-use crate::probe::{Observation, Outcome, Probe};
+use crate::probe::{Observation, Probe};
 use crate::snapshot::kubernetes::follow::{Change, Reached, follow, key_of};
 use crate::snapshot::kubernetes::list::root;
 use crate::snapshot::objects::Key;
@@ -194,13 +194,8 @@ async fn make_built_in(checks: &Checks) -> bool {
 impl FromPods for Agents {
     fn ask<'a>(&'a self, from: &'a Place, probe: &'a Probe) -> BoxFuture<'a, Observation> {
         Box::pin(async move {
-            Agents::ask(self, &from.node, &from.pod, probe).await.unwrap_or_else(|why| Observation {
-                probe: probe.clone(),
-                vantage: from.name.clone(),
-                at: Timestamp::now(),
-                took: Duration::ZERO,
-                outcome: Outcome::NotSent(why.to_string()),
-            })
+            let asked = Agents::ask(self, &from.node, &from.pod, probe).await;
+            asked.unwrap_or_else(|why| Observation::not_sent(probe.clone(), from.name.clone(), Timestamp::now(), why.to_string()))
         })
     }
 }

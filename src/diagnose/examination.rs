@@ -3,7 +3,7 @@
 use crate::causes::{Case, EndToEnd, Missing, Observations};
 use crate::fact::Fact;
 use crate::path::{self, Path};
-use crate::probe::{Observation, Outcome, Probe};
+use crate::probe::{Observation, Probe};
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::ObjectRef;
 
@@ -127,7 +127,7 @@ impl Examination {
             all_judged.push(judged);
             for probe in probes {
                 match probe.address().and_then(|to| plan::refusal(snapshot, path, to)) {
-                    Some(why) => refused.push(not_sent(probe, why)),
+                    Some(why) => refused.push(Observation::not_sent(probe, "nowhere".into(), jiff::Timestamp::UNIX_EPOCH, why)),
                     None => allowed.push(probe),
                 }
             }
@@ -206,15 +206,5 @@ impl Examination {
         });
         let probes = wanted.flatten().filter(|p| !self.seen.contains_key(p)).cloned().collect();
         Wanted { probes, judged: Some(judged) }
-    }
-}
-
-fn not_sent(probe: Probe, why: String) -> Observation {
-    Observation {
-        probe,
-        vantage: "nowhere".into(),
-        at: jiff::Timestamp::UNIX_EPOCH,
-        took: std::time::Duration::ZERO,
-        outcome: Outcome::NotSent(why),
     }
 }

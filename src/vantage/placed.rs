@@ -6,7 +6,7 @@ use super::local::Local;
 use super::{Lends, Vantage};
 use crate::controller::agents::{Agents, Unanswered};
 use crate::controller::placing::{self, Place, Placing};
-use crate::probe::{Observation, Outcome, PodRef, Probe, Question};
+use crate::probe::{Observation, PodRef, Probe, Question};
 use crate::snapshot::objects::ObjectRef;
 use crate::stream::LONGEST_PROBE;
 
@@ -58,14 +58,7 @@ impl<'a, S: Lends> Placed<'a, S> {
 }
 
 fn not_sent(probe: &Probe, pod: &PodRef, why: String) -> Observation {
-    let vantage = format!("pod {}/{}", pod.namespace, pod.name);
-    Observation {
-        probe: probe.clone(),
-        vantage,
-        at: jiff::Timestamp::now(),
-        took: std::time::Duration::ZERO,
-        outcome: Outcome::NotSent(why),
-    }
+    Observation::not_sent(probe.clone(), format!("pod {pod}"), jiff::Timestamp::now(), why)
 }
 
 impl<S: Lends> Vantage for Placed<'_, S> {

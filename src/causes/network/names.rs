@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::inside_of;
 use super::policies::gets_no_answer;
 use crate::causes::{Case, Missing};
 use crate::evidence::inside::Resolver;
@@ -89,7 +88,7 @@ pub fn share(failing: &[&Observation], all: usize, service: &ObjectRef) -> Strin
 
 /// How a pod looks names up, seen from inside it.
 pub fn resolver_of<'a>(case: &Case<'a>, pod: &Pod) -> Result<&'a Resolver, Missing> {
-    let resolver = inside_of(case, pod)?.resolver.as_ref();
+    let resolver = case.look(pod)?.inside.resolver.as_ref();
     resolver.ok_or_else(|| Missing::Fact(format!("the resolv.conf of {} was not seen", pod.reference())))
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{gateway_pod, inside_of, node_of};
+use super::{gateway_pod, node_of};
 use crate::api::Confidence;
 use crate::causes::{Case, EndpointView, Missing, known, sample};
 use crate::path::policy::{self, Decision, Direction, Peer};
@@ -133,11 +133,8 @@ pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a
 /// Whether somebody in the endpoint's pod listens for what comes to it; nothing where nobody can look.
 fn listens(case: &Case<'_>, denied: &Denied<'_>) -> Result<Option<bool>, Missing> {
     let Some(pod) = denied.view.endpoint.pod.known() else { return Ok(None) };
-    match inside_of(case, pod) {
-        Ok(inside) => Ok(Some(inside.listens_at(denied.view.endpoint.address, denied.port).is_served())),
-        Err(Missing::Fact(_)) => Ok(None),
-        Err(missing @ Missing::Probes(_)) => Err(missing),
-    }
+    let look = case.look_if_possible(pod)?;
+    Ok(look.map(|l| l.inside.listens_at(denied.view.endpoint.address, denied.port).is_served()))
 }
 
 /// Those of the endpoints that policies keep the gateway's pods from, on paper.

@@ -40,7 +40,6 @@ const KEPT_ANNOTATIONS: &[&str] = &[
     "haproxy-ingress.github.io/",
     "projectcontour.io/",
     "prometheus.io/port",
-    "kubernetes.io/config.hash",
     "deployment.kubernetes.io/revision",
 ];
 
