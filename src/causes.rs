@@ -43,6 +43,8 @@ pub struct Cause {
     pub severity: Severity,
     /// When it is looked for.
     pub when: When,
+    /// Where it can be.
+    pub platform: Platform,
     /// The wire signatures that it shows as.
     pub signatures: &'static [Signature],
     /// Causes that it explains: where both hold, only this one is named.
@@ -65,6 +67,17 @@ pub enum When {
     NotWorking,
     /// Also on a route that answers, since the answer may be the wrong one.
     Always,
+}
+
+/// Where a cause can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// In a Kubernetes cluster.
+    Kubernetes,
+    /// On a Docker engine.
+    Docker,
+    /// On both.
+    Everywhere,
 }
 
 /// Whether a cause holds: `Ok(None)` is no, `Err` is not known, and says what is missing.

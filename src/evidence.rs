@@ -1,4 +1,6 @@
-//! What stands beside the probes: fingerprints of error pages, and pods from inside; logs and changes as they come.
+//! What stands beside the probes: gateways' configuration, fingerprints of error pages, pods from inside, the host's packet filter.
 
+pub mod config;
+pub mod firewall;
 pub mod inside;
 pub mod pages;

@@ -4,13 +4,14 @@
 //! cannot tell; only [`Fact::Absent`] lets it conclude that a thing does not exist.
 
 /// The state of one piece of knowledge.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fact<T> {
     /// It was looked up and is there.
     Known(T),
     /// It was looked up completely and is not there.
     Absent,
     /// Nobody looked.
+    #[default]
     NotAsked,
     /// It was looked up and the look-up failed, for this reason.
     Failed(String),

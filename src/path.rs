@@ -4,6 +4,7 @@
 //! never taken as absent.
 
 pub mod backend;
+pub mod container;
 pub mod dials;
 pub mod dns;
 pub mod gateway;
@@ -19,10 +20,12 @@ use std::sync::{Arc, OnceLock};
 use crate::fact::Fact;
 use crate::probe::{Probe, Scheme};
 use crate::snapshot::Snapshot;
+use crate::snapshot::objects::docker::Container;
 use crate::snapshot::objects::{
     EndpointSlice, Ingress, IngressBackend, IngressClass, Key, Kind, NetworkPolicy, ObjectRef, PathType, Pod, PortRef, Service,
     ServicePort, Text, Workload,
 };
+pub use container::{ContainerRoute, Leads, ServerPath};
 pub use dials::Dials;
 pub use gateway::{Entrance, Gateway, Implementation};
 
@@ -37,6 +40,8 @@ pub struct Path {
     pub gateway: Fact<Arc<Gateway>>,
     /// What the route leads to.
     pub backend: Backend,
+    /// Of a gateway container's route: what its configuration says, and where that leads on the engine's host.
+    pub container: Option<Arc<ContainerRoute>>,
     /// The requests that stand for it, once they were made.
     pub requests: Requests,
 }
@@ -53,9 +58,9 @@ pub struct Requests {
 /// One host and path of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The Ingress, or the Service that is asked directly.
+    /// The Ingress, the gateway container, or the Service that is asked directly.
     pub target: ObjectRef,
-    /// Where in the target's object it stands, e.g. `spec.rules[0].http.paths[0]`.
+    /// Where in the target's object or configuration it stands, e.g. `spec.rules[0].http.paths[0]`.
     pub field: String,
     /// Host as written, possibly with a leading `*.`; none means any.
     pub host: Option<String>,
@@ -111,7 +116,9 @@ pub struct Endpoint {
     pub node: Option<Text>,
     /// The pod behind it: by the slice's targetRef, else by its address.
     pub pod: Fact<Arc<Pod>>,
-    /// The slice that lists it.
+    /// The container behind it, on a Docker engine.
+    pub container: Option<Arc<Container>>,
+    /// The slice that lists it; empty for a container.
     pub slice: Key,
 }
 
@@ -126,6 +133,25 @@ impl Backend {
     /// The endpoints that gateways send requests to.
     pub fn ready_endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.iter().filter(|e| e.ready && e.port.is_some())
+    }
+}
+
+impl Path {
+    /// The Host header that the gateway sends for an endpoint: the client's, unless its configuration says another.
+    pub fn host_for(&self, to: SocketAddr) -> String {
+        let own = self.container.as_ref().and_then(|c| c.host_header());
+        own.or_else(|| self.route.asked_host()).unwrap_or_else(|| to.to_string())
+    }
+
+    /// The path that the gateway sends: the client's, unless its configuration changes it.
+    pub fn path_sent(&self) -> String {
+        let asked = self.route.asked_path();
+        self.container.as_ref().map_or_else(|| asked.clone(), |c| c.path_for(&asked, &self.route.path))
+    }
+
+    /// The server name that the gateway sends in TLS.
+    pub fn server_name_sent(&self) -> Option<String> {
+        self.container.as_ref().map_or_else(|| self.route.asked_host(), |c| c.upstream.server_name.clone())
     }
 }
 
@@ -154,6 +180,7 @@ pub fn resolve(snapshot: &Snapshot, target: &ObjectRef) -> Fact<Vec<Path>> {
     match target.kind {
         Kind::Ingress => snapshot.ingress(&target.key).map(|ingress| ingress_paths(snapshot, &ingress)),
         Kind::Service => snapshot.service(&target.key).map(|service| service_paths(snapshot, &service)),
+        Kind::Container => container::paths(snapshot, target),
         kind => Fact::Failed(format!("a {kind} is no target")),
     }
 }
@@ -181,7 +208,7 @@ fn ingress_paths(snapshot: &Snapshot, ingress: &Arc<Ingress>) -> Vec<Path> {
             let mut backend = backend::resolve(snapshot, &route, Some(ingress), implementation);
             let service = backend.service.known().map(AsRef::as_ref);
             backend.dials = dials::of(gateway.known().map(AsRef::as_ref), class.known().map(AsRef::as_ref), Some(ingress), service);
-            Path { route, class: class.clone(), gateway: gateway.clone(), backend, requests: Requests::default() }
+            Path { route, class: class.clone(), gateway: gateway.clone(), backend, container: None, requests: Requests::default() }
         })
         .collect()
 }
@@ -229,7 +256,7 @@ fn service_paths(snapshot: &Snapshot, service: &Arc<Service>) -> Vec<Path> {
             };
             let mut backend = backend::resolve(snapshot, &route, None, Implementation::Other);
             backend.dials = dials::of(None, None, None, Some(service));
-            Path { route, class: Fact::NotAsked, gateway: Fact::Absent, backend, requests: Requests::default() }
+            Path { route, class: Fact::NotAsked, gateway: Fact::Absent, backend, container: None, requests: Requests::default() }
         })
         .collect()
 }

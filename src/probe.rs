@@ -77,6 +77,8 @@ pub enum Question {
     },
     /// Look into a pod: its sockets, processes and limits. Sends nothing.
     Look(PodRef),
+    /// Read the last lines of a container's log (at most 200 lines of 1,000 characters, of the last ten minutes). Sends nothing.
+    Log(PodRef),
 }
 
 /// One HTTP request on a fresh connection.
@@ -178,8 +180,19 @@ pub enum Outcome {
     Measured(PathSize),
     /// A pod was looked into.
     Seen(Box<Inside>),
+    /// The lines of a log, the oldest first; possibly none.
+    Logged(Vec<LogLine>),
     /// The probe was not sent: not allowed, over budget, or this vantage could not. Says nothing about the network.
     NotSent(String),
+}
+
+/// A line of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was written, as the engine says.
+    pub at: Option<Timestamp>,
+    /// The line, escaped and cut.
+    pub text: String,
 }
 
 /// How large packets to an address may be, in bytes with their IP header.
@@ -326,6 +339,12 @@ impl Probe {
         Probe { from: Some(Arc::new(PodRef::of(pod))), ..self }
     }
 
+    /// The same probe, asked from inside a container.
+    #[must_use]
+    pub fn from_container(self, container: &PodRef) -> Self {
+        Probe { from: Some(Arc::new(container.clone())), ..self }
+    }
+
     /// The request, to be changed; nothing where something else is asked.
     pub fn request_mut(&mut self) -> Option<&mut Request> {
         match &mut self.question {
@@ -334,18 +353,19 @@ impl Probe {
             | Question::Connect { .. }
             | Question::Handshake { .. }
             | Question::Size { .. }
-            | Question::Look(_) => None,
+            | Question::Look(_)
+            | Question::Log(_) => None,
         }
     }
 
-    /// Where it goes (an echo has no port: 0); nothing for a look-up by the vantage's own resolver, and for a look into a pod.
+    /// Where it goes (an echo has no port: 0); nothing for a look-up by the vantage's own resolver, and for what sends nothing.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.question {
             Question::Resolve { server, .. } => *server,
             Question::Connect { to } | Question::Handshake { to, .. } => Some(*to),
             Question::Request(request) => Some(request.to),
             Question::Size { to } => Some(SocketAddr::new(*to, 0)),
-            Question::Look(_) => None,
+            Question::Look(_) | Question::Log(_) => None,
         }
     }
 }
@@ -365,7 +385,8 @@ impl std::fmt::Display for Probe {
                 if r.host.is_empty() { Ok(()) } else { write!(f, " (Host: {})", r.host) }
             }
             Question::Size { to } => write!(f, "packets to {to}"),
-            Question::Look(pod) => write!(f, "look into pod {pod}"),
+            Question::Log(container) => write!(f, "log of {container}"),
+            Question::Look(pod) => write!(f, "look into {pod}"),
         }
     }
 }
@@ -380,7 +401,7 @@ impl Observation {
     pub fn signature(&self) -> Option<Signature> {
         match &self.outcome {
             Outcome::Resolved(_) | Outcome::Connected | Outcome::TlsEstablished(_) => None,
-            Outcome::Measured(_) | Outcome::Seen(_) | Outcome::NotSent(_) => None,
+            Outcome::Measured(_) | Outcome::Seen(_) | Outcome::Logged(_) | Outcome::NotSent(_) => None,
             Outcome::NotResolved(_) => Some(Signature::DnsFail),
             Outcome::Response(r) if r.status >= 500 => Some(Signature::Relayed),
             Outcome::Response(r) if r.body_cut => Some(Signature::BodyCut),
@@ -440,6 +461,7 @@ impl Observation {
                 format!("those up to {passes} bytes come back, larger ones up to {assumed} do not")
             }
             Outcome::Seen(inside) => inside.listening_text(),
+            Outcome::Logged(lines) => format!("{} lines", lines.len()),
             Outcome::NotSent(why) => format!("not sent: {why}"),
         }
     }

@@ -31,7 +31,7 @@ use derived::Derived;
 use labelled::{Carriers, Selectors};
 use objects::{
     Autoscaler, EndpointSlice, Event, Ingress, IngressBackend, IngressClass, Key, Kind, Labels, Namespace, NetworkPolicy, Node, ObjectRef,
-    Pod, Service, Text, Workload, is_subset,
+    Pod, Service, Text, Workload, docker, is_subset,
 };
 use pool::Pool;
 use store::{Index, Store};
@@ -65,6 +65,7 @@ pub struct Snapshot {
     workloads: BTreeMap<Kind, Store<Workload>>,
     autoscalers: Store<Autoscaler>,
     events: Store<Event>,
+    docker: BTreeMap<Text, Arc<docker::Host>>,
     by: Indexes,
     controllers: Controllers,
     derived: Derived,
@@ -132,6 +133,7 @@ impl Snapshot {
             }
             Kind::HorizontalPodAutoscaler => of(&mut self.autoscalers.keys()),
             Kind::Event => of(&mut self.events.keys()),
+            Kind::Container | Kind::Network => self.docker.values().flat_map(|host| host.references(kind)).collect(),
         }
     }
 
@@ -269,6 +271,21 @@ impl Snapshot {
                 |e: &Event| e.about_kind == reference.kind.to_string() && (uid.is_empty() || e.about_uid.is_empty() || e.about_uid == uid);
             events.filter(|e| same(e)).cloned().collect()
         })
+    }
+
+    /// Adds or replaces a Docker engine, whole.
+    pub fn set_docker_host(&mut self, host: docker::Host) {
+        self.docker.insert(host.name.clone(), Arc::new(host));
+    }
+
+    /// A Docker engine by its name.
+    pub fn docker_host(&self, name: &str) -> Option<&Arc<docker::Host>> {
+        self.docker.get(name)
+    }
+
+    /// All Docker engines, in order of their names.
+    pub fn docker_hosts(&self) -> impl Iterator<Item = &Arc<docker::Host>> {
+        self.docker.values()
     }
 
     /// The Ingresses that have a rule for exactly this host (empty for rules without one).

@@ -160,7 +160,8 @@ impl Pods {
             | Question::Connect { .. }
             | Question::Handshake { .. }
             | Question::Request(_)
-            | Question::Size { .. } => {}
+            | Question::Size { .. }
+            | Question::Log(_) => {}
         }
         let _in_flight = self.in_flight.acquire().await;
         let answer = match self.entered(pod, &uid).await?.namespace.probe(probe.clone()).await {
@@ -261,7 +262,7 @@ enum Answer {
 }
 
 fn vantage(pod: &PodRef) -> String {
-    format!("pod {pod}")
+    pod.to_string()
 }
 
 /// Runs what reads files on a thread that may wait for them.

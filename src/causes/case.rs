@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::causes::Missing;
+use crate::causes::{Missing, Platform};
 use crate::fact::Fact;
 use crate::path::{Endpoint, Gateway, Path};
 use crate::probe::{Observation, Outcome, Probe, Question, Request, Scheme, Signature};
@@ -186,7 +186,9 @@ impl<'a> Case<'a> {
 
     /// The ready endpoints. Unknown where the snapshot does not cover the Service's slices.
     pub fn ready_endpoints(&self) -> Result<Vec<&'a Endpoint>, Missing> {
-        known(&self.path.backend.slices, "the Service's EndpointSlices")?;
+        if self.path.container.is_none() {
+            known(&self.path.backend.slices, "the Service's EndpointSlices")?;
+        }
         Ok(self.path.backend.ready_endpoints().collect())
     }
 
@@ -247,9 +249,22 @@ impl<'a> Case<'a> {
         &self.path.route.target.key.namespace
     }
 
+    /// What the route leads to, for messages: `Service shop/web`, or `upstream app:3000` of a gateway container.
+    pub fn backend_name(&self) -> String {
+        match &self.path.container {
+            Some(container) => format!("upstream {}", container.upstream_name()),
+            None => format!("Service {}", self.service_name()),
+        }
+    }
+
     /// The Service's key as `namespace/name`, for messages.
     pub fn service_name(&self) -> String {
         self.path.route.service.as_ref().map(Key::to_string).unwrap_or_default()
+    }
+
+    /// Where this path is: a cause of the other platform is not looked for.
+    pub fn platform(&self) -> Platform {
+        if self.path.container.is_some() { Platform::Docker } else { Platform::Kubernetes }
     }
 
     /// The first failing request through the gateway as a line of proof, or what is known instead.
@@ -300,14 +315,13 @@ pub const NO_SUCH_HOST: &str = "no-such-route.culprit.invalid";
 
 /// The request that a gateway sends to an endpoint for a path.
 pub fn endpoint_request(path: &Path, to: std::net::SocketAddr, scheme: Scheme, timeout: Duration) -> Probe {
-    let host = path.route.asked_host().unwrap_or_else(|| to.to_string());
     let request = Request {
         to,
         scheme,
-        server_name: path.route.asked_host(),
+        server_name: path.server_name_sent(),
         method: crate::probe::Method::Get,
-        host,
-        path: path.route.asked_path(),
+        host: path.host_for(to),
+        path: path.path_sent(),
         headers: Vec::new(),
     };
     Probe { timeout, ..Probe::new(Question::Request(Arc::new(request))) }

@@ -56,7 +56,7 @@ impl Look<'_> {
     /// What was seen, as a line of proof: `inside pod shop/web-1: 127.0.0.1:8080 is listened on by python3`.
     pub fn line(&self, text: impl Display) -> String {
         match &self.seen.probe.question {
-            Question::Look(pod) => format!("inside pod {pod}: {text}"),
+            Question::Look(pod) => format!("inside {pod}: {text}"),
             _ => text.to_string(),
         }
     }

@@ -31,7 +31,7 @@ impl Source<'_> {
 
     /// Whether an answer to its probe was seen from here. The vantage may have asked elsewhere: its agent was gone, or it asks there as clients do.
     pub fn has_seen(&self, answer: &Observation) -> bool {
-        let own = || answer.vantage.strip_prefix("pod ").is_some_and(|name| name == PodRef::of(self.pod).to_string());
+        let own = || answer.vantage == PodRef::of(self.pod).to_string();
         !matches!(answer.outcome, Outcome::NotSent(_)) && (!self.chosen || own())
     }
 }

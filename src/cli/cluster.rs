@@ -7,7 +7,6 @@ use std::time::Duration;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config};
-use strum::IntoEnumIterator;
 
 use super::CliError;
 use crate::api::Diagnosis;
@@ -127,7 +126,7 @@ pub fn here() -> Local {
 /// What could not be read, in one line; none where everything could.
 pub fn gaps(snapshot: &Snapshot) -> Option<String> {
     let mut unread: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for kind in Kind::iter() {
+    for kind in Kind::of_kubernetes() {
         let (where_, why) = match snapshot.coverage(kind) {
             Coverage::Failed(why) => (String::new(), why),
             Coverage::Only(namespace, why) => (format!(" outside namespace {namespace}"), why),

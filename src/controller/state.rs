@@ -3,8 +3,6 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use strum::IntoEnumIterator;
-
 use super::diagnoses::Diagnoses;
 use crate::api::ANNOTATION_DIAGNOSE;
 use crate::fact::Fact;
@@ -46,7 +44,7 @@ impl State {
     pub fn is_complete(&self) -> bool {
         let snapshot = self.snapshot();
         let known = |kind| !matches!(snapshot.coverage(kind), Coverage::NotLoaded);
-        Kind::iter().all(known) && self.diagnoses().listed
+        Kind::of_kubernetes().all(known) && self.diagnoses().listed
     }
 }
 

@@ -136,7 +136,9 @@ pub fn has_broken_endpoint(path: &Path, seen: &Observations, settings: &Settings
 pub fn refusal(snapshot: &Snapshot, path: &Path, to: SocketAddr) -> Option<String> {
     let ip = to.ip().to_canonical();
     let of_gateway = path.gateway.known().is_some_and(|g| g.entrances.iter().any(|e| e.address == to));
-    if let Some(kind) = special(ip) {
+    // Inside a container's own network, loopback is what its gateway calls itself.
+    let own_loopback = ip.is_loopback() && path.container.is_some();
+    if let Some(kind) = special(ip).filter(|_| !own_loopback) {
         return Some(format!("{ip} is a {kind} address, which is never probed"));
     }
     if of_gateway {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::versions::{self, Split};
 use crate::api::{Confidence, Finding};
-use crate::causes::{self, Case, EndToEnd, Missing, When};
+use crate::causes::{self, Case, Cause, EndToEnd, Missing, Platform, When};
 
 /// What judging every cause of one path gave.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,8 @@ pub struct Judged {
 pub fn judge(case: &Case<'_>) -> Judged {
     let works = *case.end_to_end == EndToEnd::Works;
     let mut judged = Judged::default();
-    for cause in causes::all().filter(|c| !works || c.when == When::Always) {
+    let here = |c: &Cause| c.platform == Platform::Everywhere || c.platform == case.platform();
+    for cause in causes::all().filter(|c| here(c) && (!works || c.when == When::Always)) {
         match (cause.check)(case) {
             Ok(Some(finding)) => judged.findings.push(capped(finding, case)),
             Ok(None) => {}

@@ -100,6 +100,7 @@ fn resolve_endpoint(
         terminating: endpoint.terminating.unwrap_or(false),
         node: endpoint.node.clone(),
         pod,
+        container: None,
         slice: slice.meta.key(),
     }
 }

@@ -19,7 +19,7 @@ use crate::snapshot::software::{Software, image_name};
 pub struct Gateway {
     /// Which software it is.
     pub implementation: Implementation,
-    /// The Service in front of it.
+    /// The Service in front of it; of a gateway container, its name and the ports of its listeners in the shape of a Service.
     pub service: Arc<Service>,
     /// Its pods, ready or not.
     pub pods: Vec<Arc<Pod>>,

@@ -1,20 +1,22 @@
-//! How a pod is named to its node.
+//! How a pod, or a container, is named to whoever can enter it.
 
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::objects::docker::Container;
 use crate::snapshot::objects::{Key, Pod};
 
 /// Where a kubelet writes the uid of a pod that it made of a file; the API knows such a pod by another one.
 const STATIC_UID: &str = "kubernetes.io/config.hash";
 
-/// A pod, by what the API says of it.
+/// A pod, by what the API says of it; or a container of a Docker engine, which has no namespace and goes by its id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PodRef {
-    /// Its namespace.
+    /// Its namespace; empty for a container.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its uid as the kubelet knows it; of a static pod, the annotation `kubernetes.io/config.hash`.
+    /// Its uid as the kubelet knows it (of a static pod, the annotation `kubernetes.io/config.hash`); the id of a container; empty for the
+    /// host of a Docker engine.
     pub uid: String,
 }
 
@@ -25,11 +27,25 @@ impl PodRef {
         let uid = pod.meta.annotations.get(STATIC_UID).unwrap_or(&pod.meta.uid);
         PodRef { namespace: namespace.to_string(), name: name.to_string(), uid: uid.to_string() }
     }
+
+    /// A container of a Docker engine.
+    pub fn of_container(container: &Container) -> Self {
+        PodRef { namespace: String::new(), name: container.name.to_string(), uid: container.id.to_string() }
+    }
+
+    /// The host of a Docker engine, in the network that the engine itself lives in.
+    pub fn docker_host() -> Self {
+        PodRef { namespace: String::new(), name: String::new(), uid: String::new() }
+    }
 }
 
 impl std::fmt::Display for PodRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        match (self.namespace.as_str(), self.name.as_str()) {
+            ("", "") => f.write_str("the engine's host"),
+            ("", name) => write!(f, "container {name}"),
+            (namespace, name) => write!(f, "pod {namespace}/{name}"),
+        }
     }
 }
 

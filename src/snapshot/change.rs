@@ -68,6 +68,8 @@ impl Snapshot {
             }
             Kind::HorizontalPodAutoscaler => self.autoscalers.remove(key).is_some(),
             Kind::Event => self.events.remove(key).map(|old| self.by.event_object.unlink(&about(&old), &old)).is_some(),
+            // Containers come and go with the whole of their host.
+            Kind::Container | Kind::Network => false,
         };
         if held {
             self.derived.changed(reference.kind, &key.namespace);

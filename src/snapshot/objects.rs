@@ -3,6 +3,7 @@
 //! They are plain data, made by the sources under `snapshot/` from whatever those read (API objects, manifests, a Docker
 //! engine). Fields carry the Kubernetes API's meaning; see the API reference of the kind named in each doc comment.
 
+pub mod docker;
 mod ingress;
 mod meta;
 mod node;
@@ -59,12 +60,26 @@ pub enum Kind {
     HorizontalPodAutoscaler,
     /// core/v1 Event, warnings only
     Event,
+    /// A container of a Docker engine
+    Container,
+    /// A network of a Docker engine
+    Network,
 }
 
 impl Kind {
     /// Whether objects of this kind live in a namespace.
     pub fn is_namespaced(self) -> bool {
-        !matches!(self, Kind::IngressClass | Kind::Node | Kind::Namespace)
+        !matches!(self, Kind::IngressClass | Kind::Node | Kind::Namespace | Kind::Container | Kind::Network)
+    }
+
+    /// The kinds of the Kubernetes API.
+    pub fn of_kubernetes() -> impl Iterator<Item = Kind> {
+        <Kind as strum::IntoEnumIterator>::iter().filter(|kind| !kind.is_of_docker())
+    }
+
+    /// Whether it is a Docker engine's.
+    pub fn is_of_docker(self) -> bool {
+        matches!(self, Kind::Container | Kind::Network)
     }
 
     /// Whether objects of this kind make pods from a template.

@@ -36,7 +36,7 @@ impl Snapshot {
                 let about = about.filter(|(kind, _)| *kind == Kind::Pod || *kind == Kind::Service || kind.is_workload());
                 about.map(|(kind, name)| self.services_touched_by(&ObjectRef::new(kind, &key.namespace, &name))).unwrap_or_default()
             }
-            Kind::Ingress | Kind::IngressClass | Kind::Namespace => BTreeSet::new(),
+            Kind::Ingress | Kind::IngressClass | Kind::Namespace | Kind::Container | Kind::Network => BTreeSet::new(),
         }
     }
 

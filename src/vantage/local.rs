@@ -94,7 +94,8 @@ impl Local {
             Question::Handshake { to, server_name, alpn } => tls::handshake(*to, server_name.as_deref(), alpn, probe.timeout).await,
             Question::Request(request) => http::request(request, probe.timeout).await,
             Question::Size { to } => size(*to, probe.timeout).await,
-            Question::Look(_) => Outcome::NotSent("no agent looks into pods from here".into()),
+            Question::Look(_) => Outcome::NotSent("nobody looks inside from here".into()),
+            Question::Log(_) => Outcome::NotSent("no engine's logs are read from here".into()),
         }
     }
 }

@@ -38,7 +38,7 @@ impl<'a, S: Lends> Placed<'a, S> {
     /// Asks inside the very pod that is named. Only the agent of its node can.
     async fn ask_inside(&self, pod: &PodRef, probe: &Probe) -> Observation {
         let Some(node) = self.snapshot.lend(|s| placing::node_of(s, pod)) else {
-            return not_sent(probe, pod, format!("pod {pod} is on no node"));
+            return not_sent(probe, pod, format!("{pod} is on no node"));
         };
         // The message names the pod already.
         let plain = Probe { from: None, ..probe.clone() };
@@ -58,7 +58,7 @@ impl<'a, S: Lends> Placed<'a, S> {
 }
 
 fn not_sent(probe: &Probe, pod: &PodRef, why: String) -> Observation {
-    Observation::not_sent(probe.clone(), format!("pod {pod}"), jiff::Timestamp::now(), why)
+    Observation::not_sent(probe.clone(), pod.to_string(), jiff::Timestamp::now(), why)
 }
 
 impl<S: Lends> Vantage for Placed<'_, S> {

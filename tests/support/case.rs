@@ -11,7 +11,6 @@ use culprit::snapshot::{Coverage, Snapshot, files};
 use culprit::vantage::Vantage;
 use serde::Deserialize;
 use serde_json::Value;
-use strum::IntoEnumIterator;
 
 use super::network::Network;
 
@@ -192,7 +191,7 @@ impl Fixture {
     /// Its objects and network.
     pub fn scene(&self) -> Scene {
         let world: World = read(&folder().join("worlds").join(format!("{}.yaml", self.world)));
-        let mut coverage: BTreeMap<Kind, Coverage> = Kind::iter().map(|kind| (kind, Coverage::Complete)).collect();
+        let mut coverage: BTreeMap<Kind, Coverage> = Kind::of_kubernetes().map(|kind| (kind, Coverage::Complete)).collect();
         let kind = |name: &String| name.parse::<Kind>().expect("a kind");
         coverage.extend(self.unread.iter().map(|(name, why)| (kind(name), Coverage::Failed(why.clone()))));
         coverage.extend(self.not_loaded.iter().map(|name| (kind(name), Coverage::NotLoaded)));
@@ -224,7 +223,7 @@ impl Fixture {
         if let Some(vantage) = self.network.get("vantage") {
             world["vantage"] = vantage.clone();
         }
-        for part in ["sockets", "names", "inside", "sizes", "from"] {
+        for part in ["sockets", "names", "inside", "logs", "sizes", "from"] {
             for (key, value) in self.network.get(part).and_then(Value::as_object).into_iter().flatten() {
                 let entries =
                     world.as_object_mut().expect("a network is a map").entry(part).or_insert_with(|| Value::Object(Default::default()));

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use culprit::probe::{
-    CERTIFICATE_WANTED, Certificate, DnsFailure, HeadFault, Observation, Outcome, PathSize, Probe, Question, Request, Response, Signature,
-    TlsFacts, head,
+    CERTIFICATE_WANTED, Certificate, DnsFailure, HeadFault, LogLine, Observation, Outcome, PathSize, PodRef, Probe, Question, Request,
+    Response, Signature, TlsFacts, head,
 };
 use culprit::vantage::Vantage;
 use futures::future::BoxFuture;
@@ -24,9 +24,12 @@ pub struct Network {
     /// By name; a name that is not listed does not exist. `name@10.244.1.3:53` is that name at one server, `name@own` at the vantage's own.
     #[serde(default)]
     pub names: BTreeMap<String, Name>,
-    /// What pods look like from inside, by `namespace/name`; into those that are not listed nobody looks.
+    /// What pods look like from inside, by `namespace/name` (containers by `container name`); into those that are not listed nobody looks.
     #[serde(default)]
     pub inside: BTreeMap<String, ScriptedInside>,
+    /// Lines of containers' logs, by the container's name; of those that are not listed nobody reads the log.
+    #[serde(default)]
+    pub logs: BTreeMap<String, Vec<String>>,
     /// How large packets to an address may be, as `passes/assumed` (`none` where no echo comes back); elsewhere it is not measured.
     #[serde(default)]
     pub sizes: BTreeMap<IpAddr, String>,
@@ -253,10 +256,15 @@ impl Vantage for Network {
         let slow = matches!(&probe.question, Question::Request(r) if self.is_slow(r, probe));
         let took = Duration::from_millis(if slow { 3000 } else { self.lookup_takes(probe) });
         let anywhere = || self.vantage.clone().filter(|_| !self.is_of_gateway(probe)).unwrap_or_else(|| self.name().into());
-        let vantage = pod.map_or_else(anywhere, |pod| format!("pod {pod}"));
+        let vantage = pod.map_or_else(anywhere, |pod| if pod.contains('/') { format!("pod {pod}") } else { pod });
         let observation = Observation { probe: probe.clone(), vantage, at: jiff::Timestamp::UNIX_EPOCH, took, outcome };
         Box::pin(async move { observation })
     }
+}
+
+/// How a fixture names a pod or a container.
+fn key(pod: &PodRef) -> String {
+    pod.to_string().trim_start_matches("pod ").to_owned()
 }
 
 impl Network {
@@ -267,7 +275,7 @@ impl Network {
     /// The pod that a probe is sent from.
     fn pod(&self, probe: &Probe) -> Option<String> {
         let elsewhere = self.is_of_gateway(probe) || matches!(probe.question, Question::Look(_));
-        let named = probe.from.as_ref().map(|pod| pod.to_string());
+        let named = probe.from.as_deref().map(key);
         named.or_else(|| self.asks_in.clone().filter(|pod| !elsewhere && self.from.contains_key(pod)))
     }
 
@@ -292,7 +300,11 @@ impl Network {
             Question::Handshake { to, server_name, .. } => self.handshake(*to, server_name.as_deref()),
             Question::Request(request) => self.request(request, probe),
             Question::Size { to } => self.size(*to),
-            Question::Look(pod) => self.inside.get(&pod.to_string()).map_or_else(
+            Question::Log(container) => self.logs.get(&container.name).map_or_else(
+                || Outcome::NotSent("no log is read here".into()),
+                |lines| Outcome::Logged(lines.iter().map(|text| LogLine { at: None, text: text.clone() }).collect()),
+            ),
+            Question::Look(pod) => self.inside.get(&key(pod)).map_or_else(
                 || Outcome::NotSent("no agent looks into pods from here".into()),
                 |scripted| Outcome::Seen(Box::new(scripted.inside())),
             ),

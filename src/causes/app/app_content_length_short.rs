@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::undelivered;
-use crate::causes::{Case, Cause, EndpointView, Judgement, When};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -10,6 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Application,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Everywhere,
     signatures: &[Signature::BodyCut],
     explains: &[],
     since: "0.1.0",

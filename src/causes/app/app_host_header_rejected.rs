@@ -1,6 +1,6 @@
 use super::hosts;
 use crate::api::{Confidence, Finding, Hop, Severity};
-use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Missing, When, known, upstream};
+use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Missing, Platform, When, known, upstream};
 use crate::evidence::pages;
 use crate::probe::{Observation, Probe, Question, Response, Signature};
 use crate::snapshot::objects::ObjectRef;
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Application,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Everywhere,
     signatures: &[Signature::Relayed],
     explains: &[],
     since: "0.1.0",

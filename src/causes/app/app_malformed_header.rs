@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Finding, Hop, Severity};
 use crate::causes::undelivered::{self, Undelivered};
-use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, When, upstream};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, Platform, When, upstream};
 use crate::path::Implementation;
 use crate::probe::{Outcome, Signature};
 
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Application,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Everywhere,
     signatures: &[Signature::HdrBad],
     explains: &[],
     since: "0.1.0",

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 use super::silence::{self, Taken};
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Application,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Everywhere,
     signatures: &[Signature::ReadTimeout],
     explains: &[],
     since: "0.1.0",

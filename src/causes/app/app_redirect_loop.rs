@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::redirect::Url;
-use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, When};
+use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, Platform, When};
 use crate::probe::{Observation, Probe, Question, Response, Scheme, Signature};
 
 /// See `docs`.
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Application,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Everywhere,
     signatures: &[Signature::Relayed],
     explains: &[],
     since: "0.1.0",

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::redirect::Url;
-use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, When, known, upstream};
+use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, Platform, When, known, upstream};
 use crate::path::{Gateway, dns};
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::ServiceType;
@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Application,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Everywhere,
     signatures: &[Signature::Relayed],
     explains: &[],
     since: "0.1.0",

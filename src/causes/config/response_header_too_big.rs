@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::undelivered::{self, Undelivered};
-use crate::causes::{Case, Cause, EndpointView, Judgement, When, upstream};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Platform, When, upstream};
 use crate::path::Implementation;
 use crate::probe::{Head, Signature};
 
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Everywhere,
     signatures: &[Signature::HdrBig],
     explains: &[],
     since: "0.1.0",

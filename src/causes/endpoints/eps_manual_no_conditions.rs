@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::service::misfit;
-use crate::causes::{Case, Cause, Judgement, When, known};
+use crate::causes::{Case, Cause, Judgement, Platform, When, known};
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef, SLICE_CONTROLLER};
 
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoEndpoint],
     explains: &[],
     since: "0.1.0",

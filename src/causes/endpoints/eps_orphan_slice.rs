@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, When};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, Platform, When};
 use crate::probe::Signature;
 use crate::snapshot::objects::{Kind, ObjectRef, SLICE_CONTROLLER};
 
@@ -10,6 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::HostUnreach, Signature::NetUnreach, Signature::Refused],
     explains: &["eps-manual-stale", "node-firewall-blocks"],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndpointView, Judgement, When, ports};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Platform, When, ports};
 use crate::probe::Signature;
 use crate::snapshot::objects::{ContainerState, Pod};
 
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Refused],
     explains: &["app-not-listening-yet"],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use super::pods;
 use super::quota_blocks_pods::is_quota;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoEndpoint],
     explains: &["eps-all-not-ready", "rollout-stuck-new-rs-bad", "rollout-unavailable"],
     since: "0.1.0",

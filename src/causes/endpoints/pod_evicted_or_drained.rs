@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When, known};
+use crate::causes::{Case, Cause, Judgement, Platform, When, known};
 use crate::probe::Signature;
 use crate::snapshot::objects::{ConditionStatus, Pod};
 
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::NoEndpoint],
     explains: &["eps-all-not-ready", "pod-pending-unschedulable", "rollout-unavailable"],
     since: "0.1.0",

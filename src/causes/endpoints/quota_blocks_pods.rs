@@ -1,5 +1,5 @@
 use crate::api::{Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -9,6 +9,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoEndpoint],
     explains: &["eps-all-not-ready", "rollout-stuck-new-rs-bad", "rollout-unavailable", "pod-creation-rejected"],
     since: "0.1.0",

@@ -1,6 +1,6 @@
 use super::readiness_probe_misconfigured::ask;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -10,6 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoEndpoint],
     explains: &["eps-all-not-ready", "readiness-probe-misconfigured", "rollout-stuck-new-rs-bad"],
     since: "0.1.0",

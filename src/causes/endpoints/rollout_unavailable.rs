@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 
 use super::pods;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::probe::Signature;
 use crate::snapshot::objects::{ConditionStatus, Container, ContainerState, Kind, Pod, Strategy, Workload};
 
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoEndpoint],
     explains: &["eps-all-not-ready"],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use super::liveness_kills::{failed_probe, was_killed};
 use super::pods;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Endpoint,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Refused, Signature::NoEndpoint],
     explains: &["crash-loop", "eps-all-not-ready", "liveness-kills", "rollout-stuck-new-rs-bad", "rollout-unavailable"],
     since: "0.1.0",

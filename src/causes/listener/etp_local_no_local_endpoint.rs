@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When, known};
 use crate::path::Gateway;
 use crate::probe::Signature;
 use crate::snapshot::Coverage;
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Warning,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout],
     explains: &[],
     since: "0.1.0",

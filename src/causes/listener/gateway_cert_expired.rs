@@ -1,7 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When, known};
+use crate::causes::{Case, Cause, Judgement, Platform, When, known};
 use crate::probe::{Certificate, Signature};
 use crate::snapshot::objects::Kind;
 
@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::TlsVerify],
     explains: &[],
     since: "0.1.0",

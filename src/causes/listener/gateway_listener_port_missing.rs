@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, When, known, ports};
+use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, Platform, When, known, ports};
 use crate::path::{Entrance, Gateway, traefik};
 use crate::probe::{Observation, Outcome, Probe, Scheme, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef, Pod, PortRef, ServicePort};
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Refused],
     explains: &[],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, FindingBuilder, Judgement, When, known};
+use crate::causes::{Case, Cause, FindingBuilder, Judgement, Platform, When, known};
 use crate::path::{Gateway, Implementation};
 use crate::probe::Signature;
 use crate::snapshot::objects::{ContainerState, Kind, ObjectRef, Phase, Pod, ServiceType, Workload, is_subset};
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Refused, Signature::ConnTimeout],
     explains: &[],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When, known};
 use crate::path::Gateway;
 use crate::probe::{Certificate, Observation, Outcome, Signature};
 use crate::snapshot::objects::{Ingress, Kind};
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::TlsName, Signature::TlsAlert],
     explains: &[],
     since: "0.1.0",

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::probe::{Observation, Probe, Question, Scheme, Signature};
 use crate::snapshot::objects::Kind;
 
@@ -10,6 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Relayed],
     explains: &["app-redirect-loop"],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, When};
+use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, Platform, When};
 use crate::path::Gateway;
 use crate::probe::Signature;
 use crate::snapshot::objects::{Event, Kind, ObjectRef, ServiceType};
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Warning,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout],
     explains: &[],
     since: "0.1.0",

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::nodes::{Cell, Link, Matrix};
-use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, When, known, line_from};
+use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, Platform, When, known, line_from};
 use crate::probe::Signature;
 use crate::snapshot::objects::{ConditionStatus, Kind, ObjectRef, Pod};
 
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::HostUnreach],
     explains: &["node-firewall-blocks", "cni-cross-node-broken"],
     since: "0.1.0",

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::nodes::{Cell, Link, Matrix};
-use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, When, known, line_from};
+use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, Platform, When, known, line_from};
 use crate::path::Endpoint;
 use crate::path::policy::{self, Decision, Peer};
 use crate::probe::{Observation, Signature};
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::HostUnreach],
     explains: &[],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndpointView, Judgement, Look, Missing, When};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Look, Missing, Platform, When};
 use crate::evidence::inside::Usage;
 use crate::probe::Signature;
 use crate::snapshot::objects::{Kind, ObjectRef, Pod};
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: SIGNATURES,
     explains: &["listen-backlog-full", "node-firewall-blocks"],
     since: "0.1.0",

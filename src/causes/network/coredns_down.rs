@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::names::{self, LookedUp};
 use super::{gateway_pod, policies};
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndToEnd, FindingBuilder, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, EndToEnd, FindingBuilder, Judgement, Missing, Platform, When, known};
 use crate::path::dns;
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef, Service, is_subset};
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::DnsFail],
     explains: &[
         "svc-externalname-unresolvable",

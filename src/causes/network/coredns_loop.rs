@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::names;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, Platform, When, known};
 use crate::path::dns;
 use crate::probe::Signature;
 use crate::snapshot::objects::{ContainerState, Kind, ObjectRef, Pod, Service, Termination};
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::DnsFail],
     explains: &["coredns-down"],
     since: "0.1.0",

@@ -1,6 +1,6 @@
 use super::{names, policies};
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, NO_SUCH_HOST, When};
+use crate::causes::{Case, Cause, Judgement, NO_SUCH_HOST, Platform, When};
 use crate::path::dns;
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef};
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::DnsFail],
     explains: &["svc-externalname-unresolvable"],
     since: "0.1.0",

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{gateway_pod, names};
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::path::dns::{self, KNOWN_NAME};
 use crate::probe::dns::RESEND;
 use crate::probe::{Observation, Probe, Question, Signature};
@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ReadTimeout],
     explains: &[],
     since: "0.1.0",

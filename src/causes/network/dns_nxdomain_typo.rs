@@ -1,6 +1,6 @@
 use super::names;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, When};
+use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, Platform, When};
 use crate::path::dns;
 use crate::probe::{DnsFailure, Observation, Outcome, Signature};
 use crate::snapshot::objects::{Key, Kind, ObjectRef, Service};
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::DnsFail],
     explains: &["svc-externalname-unresolvable"],
     since: "0.1.0",

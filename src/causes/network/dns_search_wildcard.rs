@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::names;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::probe::{Observation, Outcome, Signature};
 
 /// See `docs`.
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::TlsName, Signature::Relayed],
     explains: &["svc-externalname-host-sni"],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When, known};
 use crate::probe::Signature;
 use crate::snapshot::objects::Pod;
 
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Refused, Signature::RstEarly, Signature::ConnTimeout, Signature::HostUnreach, Signature::EofEarly],
     explains: &[
         "app-wrong-port",

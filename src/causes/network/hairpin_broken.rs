@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::{policies, translation};
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::nodes::is_lost;
-use crate::causes::{Case, Cause, Judgement, Missing, When, line_from};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When, line_from};
 use crate::path::Endpoint;
 use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::Pod;
@@ -16,6 +16,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout],
     explains: &["kube-proxy-down", "kube-proxy-rules-stale"],
     since: "0.1.0",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::policies;
 use super::translation::{self, AtNode, Leads};
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, When, line_from};
+use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, Platform, When, line_from};
 use crate::path::Dials;
 use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef, Pod, Workload};
@@ -16,6 +16,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::Refused, Signature::NetUnreach],
     explains: &[],
     since: "0.1.0",

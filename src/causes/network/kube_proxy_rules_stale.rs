@@ -1,7 +1,7 @@
 use super::kube_proxy_down::{Proxy, proxy_of};
 use super::translation::{self, AtNode, Leads};
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When, line_from};
+use crate::causes::{Case, Cause, Judgement, Platform, When, line_from};
 use crate::probe::Signature;
 use crate::snapshot::objects::{Kind, ObjectRef};
 
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::HostUnreach, Signature::Refused],
     explains: &["kube-proxy-down"],
     since: "0.1.0",

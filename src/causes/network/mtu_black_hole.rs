@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::gateway_pod;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, When};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, Platform, When};
 use crate::probe::{Method, Observation, Outcome, PathSize, Probe, Question, Signature};
 
 /// See `docs`.
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ReadTimeout, Signature::BodyCut],
     explains: &["app-never-answers", "accept-without-service", "app-content-length-short"],
     since: "0.1.0",

@@ -1,6 +1,6 @@
 use super::{gateway_pod, names, policies};
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::path::policy::Direction;
 use crate::probe::{Observation, Signature};
 
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::DnsFail, Signature::ReadTimeout],
     explains: &["netpol-egress-deny-gateway", "svc-externalname-unresolvable"],
     since: "0.1.0",

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::policies;
 use crate::api::{Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::path::policy::Direction;
 use crate::probe::Signature;
 
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout],
     explains: &["node-firewall-blocks"],
     since: "0.1.0",

@@ -1,6 +1,6 @@
 use super::policies;
 use crate::api::{Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::path::policy::{self, Decision, Direction, Peer};
 use crate::probe::Signature;
 use crate::snapshot::objects::Transport;
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::Refused, Signature::HostUnreach],
     explains: &["netpol-ingress-deny", "netpol-port-is-service-port"],
     since: "0.1.0",

@@ -1,5 +1,5 @@
 use crate::api::{Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::path::policy::Direction;
 use crate::probe::Signature;
 use std::collections::BTreeSet;
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::Refused, Signature::HostUnreach],
     explains: &["node-firewall-blocks", "app-binds-loopback", "app-wrong-port", "svc-targetport-wrong"],
     since: "0.1.0",

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::policies::{self, Denied};
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::fact::Fact;
 use crate::path::policy::{self, Decision, Direction, Peer};
 use crate::probe::Signature;
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::Refused, Signature::HostUnreach],
     explains: &["netpol-ingress-deny", "netpol-egress-deny-gateway"],
     since: "0.1.0",

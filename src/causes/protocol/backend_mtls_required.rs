@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, When, upstream};
+use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Platform, When, upstream};
 use crate::evidence::pages;
 use crate::path::Implementation;
 use crate::probe::Signature;
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Protocol,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Everywhere,
     signatures: &[Signature::TlsAlert, Signature::EofEarly, Signature::RstEarly],
     explains: &[],
     since: "0.1.0",

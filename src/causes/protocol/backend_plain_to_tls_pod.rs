@@ -1,6 +1,6 @@
 use crate::api::Finding;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::causes::{EndpointView, Missing};
 use crate::evidence::pages;
 use crate::path::Implementation;
@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Protocol,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Everywhere,
     signatures: &[Signature::PlainToTls, Signature::RstEarly, Signature::EofEarly],
     explains: &["app-closes-connection", "app-never-answers", "app-not-http-on-port"],
     since: "0.1.0",

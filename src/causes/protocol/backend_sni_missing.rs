@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Finding, Hop, Severity};
 use crate::causes::upstream::{self, Checks, ServerName};
-use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Missing, When};
+use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Missing, Platform, When};
 use crate::path::{Implementation, dns};
 use crate::probe::{Observation, Outcome, Probe, Question, Response, Signature};
 
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Protocol,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Everywhere,
     signatures: &[Signature::TlsAlert, Signature::TlsName],
     explains: &["backend-cert-name-mismatch", "backend-cert-untrusted", "backend-cert-expired"],
     since: "0.1.0",

@@ -1,5 +1,5 @@
 use crate::api::{Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When, undelivered};
+use crate::causes::{Case, Cause, Judgement, Platform, When, undelivered};
 use crate::probe::{HeadFault, Signature};
 
 /// See `docs`.
@@ -9,6 +9,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Protocol,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Everywhere,
     signatures: &[Signature::HdrBad],
     explains: &[],
     since: "0.1.0",

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::path::Implementation;
 use crate::probe::{Scheme, Signature};
 
@@ -10,6 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Protocol,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Everywhere,
     signatures: &[Signature::H1ToH2, Signature::EofEarly, Signature::RstEarly],
     explains: &["app-closes-connection", "app-never-answers", "app-not-http-on-port"],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, Platform, When, known};
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::{Autoscaler, Condition, ConditionStatus, Kind, ObjectRef};
 
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Node,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ReadTimeout, Signature::ConnTimeout, Signature::Overload],
     explains: &[],
     since: "0.1.0",

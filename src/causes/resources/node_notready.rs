@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::endpoints::pods;
 use crate::causes::network::{is_down, node_of};
-use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, Platform, When, known};
 use crate::probe::Signature;
 use crate::snapshot::objects::{ConditionStatus, Kind, Node, ObjectRef, Pod};
 
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Node,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout, Signature::HostUnreach, Signature::NoEndpoint],
     explains: &[
         "cni-agent-node-broken",

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::network::node_of;
-use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, Platform, When, known};
 use crate::probe::Signature;
 use crate::snapshot::objects::{ConditionStatus, Kind, ObjectRef, Pod};
 
@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Node,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoEndpoint, Signature::ReadTimeout, Signature::ConnTimeout, Signature::EofEarly, Signature::RstEarly],
     explains: &["pod-evicted-or-drained", "pod-pending-unschedulable"],
     since: "0.1.0",

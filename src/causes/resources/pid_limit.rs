@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::look::FailingInside;
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -10,6 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Node,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: SIGNATURES,
     explains: &["accept-without-service", "app-closes-connection", "app-never-answers", "app-returns-5xx"],
     since: "0.1.0",

@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::endpoints::pods;
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 use crate::snapshot::objects::{Container, ContainerState};
 
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Application,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::EofEarly, Signature::RstEarly, Signature::Refused, Signature::NoEndpoint],
     explains: &["crash-loop", "eps-all-not-ready"],
     since: "0.1.0",

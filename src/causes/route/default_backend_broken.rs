@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, When, known};
+use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, Platform, When, known};
 use crate::path::Implementation;
 use crate::probe::Signature;
 use crate::snapshot::objects::{Ingress, Key, Kind, ObjectRef, ServiceType};
@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Route,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoEndpoint, Signature::NoRoute, Signature::Relayed],
     explains: &[],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, NO_SUCH_HOST, When, known};
+use crate::causes::{Case, Cause, Judgement, Missing, NO_SUCH_HOST, Platform, When, known};
 use crate::path::{Gateway, gateway};
 use crate::probe::{Observation, Probe, Question, Request, Response, Scheme, Signature};
 use crate::snapshot::objects::{Ingress, IngressClass, Kind};
@@ -13,6 +13,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Route,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoRoute],
     explains: &[],
     since: "0.1.0",

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndToEnd, FindingBuilder, Judgement, Missing, When};
+use crate::causes::{Case, Cause, EndToEnd, FindingBuilder, Judgement, Missing, Platform, When};
 use crate::path::Implementation;
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::Ingress;
@@ -16,6 +16,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Route,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoRoute],
     explains: &[],
     since: "0.1.0",

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When, known};
+use crate::causes::{Case, Cause, Judgement, Platform, When, known};
 use crate::probe::Signature;
 use crate::snapshot::objects::Kind;
 
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Route,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoRoute, Signature::Relayed],
     explains: &[],
     since: "0.1.0",

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::path::Implementation;
 use crate::probe::{Observation, Question, Signature};
 use crate::snapshot::objects::PathType;
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Route,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoRoute],
     explains: &[],
     since: "0.1.0",

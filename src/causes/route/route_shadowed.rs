@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, NO_SUCH_HOST, When, known};
+use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, NO_SUCH_HOST, Platform, When, known};
 use crate::path::{Implementation, Route, pattern};
 use crate::probe::{Observation, Question, Signature};
 use crate::snapshot::objects::Ingress;
@@ -17,6 +17,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Route,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NoRoute, Signature::Relayed],
     explains: &[],
     since: "0.1.0",

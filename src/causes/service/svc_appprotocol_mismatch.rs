@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::{Scheme, Signature};
 
 /// See `docs`.
@@ -9,6 +9,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Service,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::H2ToH1, Signature::H1ToH2, Signature::TlsToPlain, Signature::PlainToTls],
     explains: &["app-closes-connection", "app-never-answers", "backend-tls-on-gateway-plain-pod", "backend-plain-to-tls-pod"],
     since: "0.1.0",

@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Finding, Hop, Severity};
 use crate::causes::upstream::{self, ServerName};
-use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, NO_SUCH_HOST, When};
+use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, NO_SUCH_HOST, Platform, When};
 use crate::path::Implementation;
 use crate::probe::{Observation, Outcome, Probe, Response, Signature};
 use crate::snapshot::objects::ServiceType;
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Service,
     severity: Severity::Error,
     when: When::Always,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Relayed, Signature::TlsAlert, Signature::TlsName],
     explains: &["backend-sni-missing", "backend-cert-name-mismatch"],
     since: "0.1.0",

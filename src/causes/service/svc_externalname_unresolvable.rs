@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::network::names;
-use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::probe::Signature;
 use crate::probe::{DnsFailure, Outcome};
 use crate::snapshot::objects::ServiceType;
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Service,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::DnsFail],
     explains: &[],
     since: "0.1.0",

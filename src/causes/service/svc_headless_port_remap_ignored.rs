@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When, known};
+use crate::causes::{Case, Cause, Judgement, Platform, When, known};
 use crate::path::dns::service_named;
 use crate::probe::Signature;
 use crate::snapshot::objects::{PortRef, Service};
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Service,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Refused],
     explains: &[],
     since: "0.1.0",

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Service,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::NetUnreach, Signature::NoEndpoint, Signature::Refused, Signature::HostUnreach],
     explains: &["eps-manual-stale", "node-firewall-blocks", "app-binds-loopback"],
     since: "0.1.0",

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::network::{node_of, policies, translation};
 use crate::causes::nodes::{self, Source, is_lost};
-use crate::causes::{Case, Cause, Judgement, Missing, When, line_from};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When, line_from};
 use crate::path::{Dials, Endpoint};
 use crate::probe::{Observation, Signature};
 
@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Service,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout],
     explains: &["kube-proxy-down", "kube-proxy-rules-stale"],
     since: "0.1.0",

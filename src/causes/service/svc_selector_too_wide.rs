@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndpointView, Judgement, When};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Platform, When};
 use crate::probe::Signature;
 use crate::snapshot::objects::{Labels, Pod, Text};
 
@@ -12,6 +12,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Service,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Refused, Signature::Relayed, Signature::HdrBad],
     explains: &[
         "app-binds-loopback",

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, When};
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::path::dns;
 use crate::probe::{Outcome, Signature};
 use crate::snapshot::objects::{Key, Kind, Labels, ObjectRef, PortRef, Service};
@@ -11,6 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Service,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::DnsFail, Signature::NoEndpoint],
     explains: &["dns-nxdomain-typo", "route-backend-service-missing", "svc-externalname-unresolvable"],
     since: "0.1.0",

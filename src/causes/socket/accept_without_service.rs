@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::app::silence::{self, Taken};
-use crate::causes::{Case, Cause, Judgement, When, ports};
+use crate::causes::{Case, Cause, Judgement, Platform, When, ports};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -10,6 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Socket,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ReadTimeout],
     explains: &[],
     since: "0.1.0",

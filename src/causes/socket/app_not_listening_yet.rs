@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::ports::{self, Table};
-use crate::causes::{Case, Cause, EndpointView, Judgement, When};
+use crate::causes::{Case, Cause, EndpointView, Judgement, Platform, When};
 use crate::evidence::inside::Listens;
 use crate::probe::Signature;
 use crate::snapshot::objects::{ContainerState, Pod};
@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Socket,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::Refused],
     explains: &["eps-all-not-ready", "readiness-probe-misconfigured"],
     since: "0.1.0",

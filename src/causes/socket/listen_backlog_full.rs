@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::network::policies::gets_no_answer;
-use crate::causes::{Case, Cause, EndToEnd, EndpointView, FindingBuilder, Judgement, Look, Missing, When, ports};
+use crate::causes::{Case, Cause, EndToEnd, EndpointView, FindingBuilder, Judgement, Look, Missing, Platform, When, ports};
 use crate::evidence::inside::{Inside, Listener};
 use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::Pod;
@@ -15,6 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Socket,
     severity: Severity::Error,
     when: When::NotWorking,
+    platform: Platform::Kubernetes,
     signatures: &[Signature::ConnTimeout],
     explains: &["eps-all-not-ready", "node-firewall-blocks", "readiness-probe-misconfigured"],
     since: "0.1.0",

@@ -58,7 +58,7 @@ impl Agents {
             let at = jiff::Timestamp::now();
             match session.ask(pod, probe).await {
                 Reply::Answered(seen) => {
-                    let vantage = format!("pod {pod}");
+                    let vantage = pod.to_string();
                     break Ok(Observation { probe: probe.clone(), vantage, at, ..*seen });
                 }
                 Reply::Refused(why) => break Err(Unanswered::Refused(node.to_owned(), why)),

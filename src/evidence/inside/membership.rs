@@ -5,6 +5,9 @@
 
 use procfs_core::{FromBufRead, ProcResult, ProcessCGroups};
 
+/// Digits of a container's id.
+const CONTAINER_ID: usize = 64;
+
 /// The uid of a pod, as its control group's name has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodUid(String);
@@ -17,7 +20,13 @@ impl PodUid {
     }
 
     /// Whether a directory of a control group tree is this pod's.
+    ///
+    /// Docker and Podman name a container's group by its id: `docker-<id>.scope` with the systemd driver, `docker/<id>` with cgroupfs.
     pub fn names(&self, directory: &str) -> bool {
+        let container = directory.strip_suffix(".scope").and_then(|scope| scope.rsplit_once('-')).map_or(directory, |(_, id)| id);
+        if self.0.len() == CONTAINER_ID && container == self.0 {
+            return true;
+        }
         let Some(slice) = directory.strip_suffix(".slice") else {
             return directory.strip_prefix("pod") == Some(self.0.as_str());
         };
