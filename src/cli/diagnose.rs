@@ -11,11 +11,11 @@ use super::cluster::{self, Cluster};
 use super::progress::Bar;
 use super::select::{Specs, Wanted, specs};
 use super::selector::LabelFilter;
-use super::target::{Named, target_kind};
+use super::target::Named;
 use super::{CliError, duration, write_status};
-use crate::api::{DiagnosisSpec, ProbeSettings, Target, Verdict};
+use crate::api::{DiagnosisSpec, ProbeSettings, Verdict};
 use crate::controller::diagnoses::Document;
-use crate::diagnose::{Conclusion, Settings};
+use crate::diagnose::{Conclusion, Settings, target_of};
 use crate::report::document::{self, Shape};
 use crate::report::text::{self, Report};
 use crate::snapshot::kubernetes::list;
@@ -199,7 +199,7 @@ impl Run<'_> {
 
     fn spec(&self, target: &ObjectRef) -> DiagnosisSpec {
         let spec = self.specs.get(target).cloned().unwrap_or_default();
-        let mut spec = DiagnosisSpec { target: Target { kind: target_kind(target.kind), name: target.key.name.to_string() }, ..spec };
+        let mut spec = DiagnosisSpec { target: target_of(target), ..spec };
         if self.timeout.is_some() {
             spec.probe.get_or_insert_with(ProbeSettings::default).timeout.clone_from(&self.timeout);
         }

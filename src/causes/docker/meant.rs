@@ -219,7 +219,6 @@ pub fn networks_of(container: &Container) -> String {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
