@@ -250,7 +250,8 @@ fn leads(host: &Host, gateway: &Arc<Container>, server: &Server) -> Leads {
         };
     }
     let linked = owner.links.iter().find(|(_, alias)| alias.eq_ignore_ascii_case(name)).and_then(|(c, _)| host.container(c));
-    let by_link = linked.into_iter().flat_map(|c| c.attachments.iter().map(move |a| (c, a)));
+    let by_link =
+        linked.into_iter().flat_map(|c| c.attachments.iter().filter(|a| owner.attachment(&a.network).is_some()).map(move |a| (c, a)));
     let networks = owner.attachments.iter().filter(|a| a.has_dns());
     let by_dns = networks.flat_map(|a| host.named(&a.network, name));
     let running = by_link.chain(by_dns).filter(|(c, _)| c.state.status != Status::Exited);
