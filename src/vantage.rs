@@ -2,6 +2,10 @@
 //!
 //! The one seam between the engine and the network: the engine plans probes, a [`Vantage`] sends them.
 
+#[cfg(target_os = "linux")]
+pub mod container;
+#[cfg(target_os = "linux")]
+pub mod inside;
 pub mod local;
 pub mod placed;
 
