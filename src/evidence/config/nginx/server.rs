@@ -13,8 +13,8 @@ const RANGE: u16 = 64;
 /// A `server` block of the `http` block.
 #[derive(Debug)]
 pub struct Server<'c> {
-    /// Its directives.
-    pub directives: &'c [Directive],
+    /// Its block.
+    pub block: &'c Directive,
     /// Where it listens.
     pub listeners: Vec<Listener>,
     /// The listeners where requests for unknown hosts are its own.
@@ -23,8 +23,6 @@ pub struct Server<'c> {
     pub hosts: Vec<String>,
     /// The name that nginx calls it by: its first one.
     pub name: String,
-    /// Where it begins.
-    pub place: &'c Place,
 }
 
 /// One `listen` that clients over TCP can use.
@@ -44,14 +42,7 @@ pub fn servers<'c>(http: &'c [Directive], hostname: &str, notes: &mut Notes) -> 
         let listeners: Vec<Listener> = listens.iter().map(|l| l.listener.clone()).collect();
         let is_default = |l: &&Listener| defaults.iter().any(|(at, server)| *server == number && same_socket(at, l));
         let (name, hosts) = hosts(block, hostname, notes);
-        servers.push(Server {
-            directives: block.inner(),
-            default_at: listeners.iter().filter(is_default).cloned().collect(),
-            listeners,
-            hosts,
-            name,
-            place: &block.place,
-        });
+        servers.push(Server { block, default_at: listeners.iter().filter(is_default).cloned().collect(), listeners, hosts, name });
     }
     servers
 }
