@@ -3,8 +3,11 @@
 //! Facts are of versions 2 and 3. The start-up configuration is a file, else arguments, else environment; never several of them.
 
 mod address;
+mod constraints;
 mod dynamic;
 mod labels;
+mod merge;
+mod naming;
 mod routes;
 mod rule;
 mod startup;

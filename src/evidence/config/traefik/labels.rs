@@ -1,13 +1,14 @@
 //! What labels of containers make: Traefik's Docker provider.
 
 use super::address::{NoServer, Surroundings};
+use super::constraints;
 use super::dynamic::{Dynamic, Kind, Router, Servers, Service, Target, qualified, scheme};
-use super::rule::Condition;
-use super::startup::Docker;
+use super::merge::Clashes;
+use super::naming::{default_rule, service_name};
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{LeftOut, Lookup, Note, Omission, Pick, Place, Server};
 use crate::probe::Scheme;
-use crate::snapshot::objects::docker::{Container, PROJECT, SERVICE};
+use crate::snapshot::objects::docker::Container;
 
 /// The provider's name.
 const PROVIDER: &str = "docker";
@@ -75,7 +76,7 @@ impl<'a> Part<'a> {
         if !self.tree.truth("enable").unwrap_or(docker.exposed_by_default) {
             return Some(Omission::NotEnabled);
         }
-        match constraints_hold(docker, self.container) {
+        match constraints::hold(docker, self.container) {
             Some(true) => {}
             Some(false) => return Some(Omission::Constraints),
             None => return Some(Omission::ConstraintsUnknown),
@@ -283,125 +284,4 @@ fn entries<'a>(http: &'a Tree, kind: &str) -> &'a [(String, Tree)] {
 
 fn place_of(label: &str, container: &Container) -> Place {
     Place { file: format!("label {label} of container {}", container.name), line: 0 }
-}
-
-/// The name of what a container makes without a name: `service-project` of Compose, else its own.
-fn service_name(container: &Container) -> String {
-    let value = |name: &str| container.labels.get(name).filter(|v| !v.is_empty());
-    match (value(SERVICE), value(PROJECT)) {
-        (Some(service), Some(project)) => normalized(&format!("{service}_{project}")),
-        _ => normalized(&container.name),
-    }
-}
-
-/// Letters and digits with hyphens between, as Traefik makes names fit for rules.
-fn normalized(name: &str) -> String {
-    name.split(|c: char| !c.is_alphanumeric()).filter(|p| !p.is_empty()).collect::<Vec<_>>().join("-")
-}
-
-/// Fills in the template of the default rule; nothing where it asks for what is not known here.
-fn default_rule(template: &str, container: &Container) -> Option<String> {
-    let mut rule = String::new();
-    let mut rest = template;
-    while let Some((before, tail)) = rest.split_once("{{") {
-        let (inside, tail) = tail.split_once("}}")?;
-        rule.push_str(before);
-        rule.push_str(&filled(inside.trim_matches(['-', ' ']), container)?);
-        rest = tail;
-    }
-    rule.push_str(rest);
-    Some(rule).filter(|r| !r.is_empty() && r.len() <= LONGEST)
-}
-
-fn filled(expression: &str, container: &Container) -> Option<String> {
-    let words: Vec<&str> = expression.split_whitespace().collect();
-    match words.as_slice() {
-        [".Name"] | ["normalize", ".Name"] | [".Name", "|", "normalize"] => Some(service_name(container)),
-        [".ContainerName"] => Some(container.name.to_string()),
-        ["normalize", ".ContainerName"] | [".ContainerName", "|", "normalize"] => Some(normalized(&container.name)),
-        ["index", ".Labels", key] => container.labels.get(key.trim_matches(['"', '`'])).cloned(),
-        _ => None,
-    }
-}
-
-fn constraints_hold(docker: &Docker, container: &Container) -> Option<bool> {
-    match &docker.constraints {
-        None => Some(true),
-        Some(condition) => holds(condition.as_ref().ok()?, container),
-    }
-}
-
-fn holds(condition: &Condition, container: &Container) -> Option<bool> {
-    match condition {
-        Condition::Not(inner) => holds(inner, container).map(|b| !b),
-        Condition::And(a, b) => Some(holds(a, container)? && holds(b, container)?),
-        Condition::Or(a, b) => Some(holds(a, container)? || holds(b, container)?),
-        Condition::Call(name, args) => match (name.as_str(), args.as_slice()) {
-            ("Label", [key, value]) => Some(container.labels.get(key) == Some(value)),
-            // A pattern without special characters is found as it is.
-            ("LabelRegex" | "LabelRegexp", [key, pattern]) => {
-                let Some(value) = container.labels.get(key) else { return Some(false) };
-                let plain = pattern.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | ' '));
-                plain.then(|| value.contains(pattern.as_str()))
-            }
-            _ => None,
-        },
-    }
-}
-
-/// Routers and services that several containers declare differently: Traefik drops them.
-#[derive(Debug, Default)]
-struct Clashes {
-    routers: Vec<String>,
-    services: Vec<String>,
-}
-
-impl Clashes {
-    /// Adds a container's part. Routers that are the same stay one, services that differ in their servers only share them.
-    fn merge(&mut self, part: Dynamic, into: &mut Dynamic) {
-        for (name, router) in part.routers {
-            let placed = |r: &Router| Router { place: Place::default(), ..r.clone() };
-            match into.routers.get(&name) {
-                Some(other) if placed(other) != placed(&router) => self.routers.push(name),
-                Some(_) => {}
-                None => _ = into.routers.insert(name, router),
-            }
-        }
-        for (name, service) in part.services {
-            match into.services.get_mut(&name).map(|s| &mut s.kind) {
-                Some(Kind::Servers(known)) => match service.kind {
-                    Kind::Servers(more) if (known.passes_host, &known.transport) == (more.passes_host, &more.transport) => {
-                        let new = more.servers.into_iter().filter(|t| !known.servers.iter().any(|k| same_server(k, t)));
-                        let new: Vec<Target> = new.collect();
-                        known.servers.extend(new);
-                    }
-                    _ => self.services.push(name),
-                },
-                Some(_) => self.services.push(name),
-                None => _ = into.services.insert(name, service),
-            }
-        }
-        into.middlewares.extend(part.middlewares);
-        into.transports.extend(part.transports);
-        into.notes.extend(part.notes);
-    }
-
-    fn remove(self, dynamic: &mut Dynamic) {
-        for name in self.routers {
-            if let Some(router) = dynamic.routers.remove(&name) {
-                let text = format!("the router {name} is declared several times with differences: Traefik drops it");
-                dynamic.notes.push(Note { place: router.place, text });
-            }
-        }
-        for name in self.services {
-            if let Some(service) = dynamic.services.remove(&name) {
-                let text = format!("the service {name} is declared several times with differences: Traefik drops it");
-                dynamic.notes.push(Note { place: service.place, text });
-            }
-        }
-    }
-}
-
-fn same_server(a: &Target, b: &Target) -> bool {
-    (a.scheme, &a.authority) == (b.scheme, &b.authority)
 }

@@ -343,7 +343,7 @@ fn files_are_read_for_both_configurations() {
     assert_eq!(upstream.host_header, HostHeader::Fixed("app:8443".into()));
     assert_eq!(upstream.read_timeout, Some(std::time::Duration::from_secs(90)));
     assert_eq!(upstream.servers[0].place.line, 21);
-    assert_eq!(configuration.listeners[1].address, IpAddr::from([127, 0, 0, 1]));
+    assert_eq!(configuration.listeners[0].address, IpAddr::from([127, 0, 0, 1]));
 }
 
 #[test]
