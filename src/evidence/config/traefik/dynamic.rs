@@ -1,7 +1,6 @@
 //! Routers, services and middlewares, as labels and files both write them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{Lookup, Note, Place, Server};
@@ -158,31 +157,4 @@ pub(super) fn scheme(text: &str) -> Option<Scheme> {
 /// A name with its provider: that of the place where it stands unless it names one.
 pub(super) fn qualified(name: &str, provider: &str) -> String {
     if name.contains('@') { name.to_owned() } else { format!("{name}@{provider}") }
-}
-
-/// Reads a duration as Go writes it (`1m30s`), or seconds.
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
-    }
-    let mut rest = text;
-    let mut whole = 0.0_f64;
-    while !rest.is_empty() {
-        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(end);
-        let seconds = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => return None,
-        };
-        whole += number.parse::<f64>().ok()? * seconds;
-        rest = tail;
-    }
-    Duration::try_from_secs_f64(whole).ok().filter(|_| !text.is_empty())
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::dynamic::{Dynamic, Kind, Router, Servers, duration};
+use super::dynamic::{Dynamic, Kind, Router, Servers};
 use super::rule::{self, Match};
 use super::startup::{EntryPoint, Startup};
+use crate::evidence::config::text::duration;
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{ConfiguredRoute, HostHeader, Listener, Lookup, Note, Place, Server, Upstream};
 use crate::probe::Scheme;
@@ -194,7 +195,9 @@ impl Transport {
         Transport {
             server_name: text("servername").map(str::to_owned),
             verifies: tree.and_then(|t| t.truth("insecureskipverify")) != Some(true),
-            read_timeout: text("forwardingtimeouts.responseheadertimeout").and_then(duration).filter(|d| !d.is_zero()),
+            read_timeout: text("forwardingtimeouts.responseheadertimeout")
+                .and_then(|t| duration(t, Duration::from_secs(1)))
+                .filter(|d| !d.is_zero()),
         }
     }
 }

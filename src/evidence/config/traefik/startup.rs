@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::rule::{self, Condition};
+use crate::evidence::config::arguments::Arguments;
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{Files, Note, Place};
 use crate::snapshot::objects::docker::Container;
@@ -118,10 +119,11 @@ fn tree(files: &Files, container: &Container) -> Result<Tree, String> {
 /// The options among the arguments. An option's value stands behind `=` or is the next argument; one without a value is true.
 fn arguments(container: &Container) -> Tree {
     let mut tree = Tree::default();
-    let words = &container.command;
+    let arguments = Arguments::of(container, &["traefik"]);
+    let words = arguments.words();
     for (at, word) in words.iter().enumerate() {
         let Some(option) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).filter(|o| !o.is_empty()) else { continue };
-        let place = Place { file: format!("argument {at} of container {}", container.name), line: 0 };
+        let place = Place { file: format!("argument {} of container {}", at + 1, container.name), line: 0 };
         let next = words.get(at + 1).filter(|n| !n.starts_with('-'));
         let (name, value) = option.split_once('=').unwrap_or((option, next.map_or("true", String::as_str)));
         tree.insert(name, value, &place);
