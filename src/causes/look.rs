@@ -37,7 +37,17 @@ impl<'a> Case<'a> {
 
     /// Looks once more, after what was asked since; nothing where nobody can look any more.
     pub fn look_again(&self, pod: &Pod) -> Result<Option<Look<'a>>, Missing> {
-        let seen = match self.ask(self.look_probe(pod).again(1)) {
+        self.looked_at(self.look_probe(pod).again(1))
+    }
+
+    /// Asks something anew between the look that was taken and another one: what is different in that one happened meanwhile. Nothing where nobody can look any more.
+    pub fn ask_between(&self, pod: &Pod, asked: &Probe) -> Result<Option<(&'a Observation, Look<'a>)>, Missing> {
+        let answer = self.ask(asked.again(BETWEEN))?;
+        Ok(self.looked_at(self.look_probe(pod).again(BETWEEN))?.map(|look| (answer, look)))
+    }
+
+    fn looked_at(&self, look: Probe) -> Result<Option<Look<'a>>, Missing> {
+        let seen = match self.ask(look) {
             Err(Missing::Fact(_)) => return Ok(None),
             seen => seen?,
         };
@@ -72,6 +82,9 @@ pub struct FailingInside<'a> {
     /// The look into it.
     pub look: Look<'a>,
 }
+
+/// The number of attempts that are made between two looks; nobody else's.
+const BETWEEN: u8 = 3;
 
 /// Pods that are looked into at most, where several fail.
 const LOOKS: usize = 3;
