@@ -4,6 +4,7 @@
 
 mod agent;
 mod cluster;
+mod containers;
 mod diagnose;
 mod docs;
 mod duration;

@@ -5,6 +5,7 @@
 
 mod firewall;
 mod home;
+mod logs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
