@@ -51,6 +51,24 @@ pub enum Leads {
     Name,
 }
 
+impl ServerPath {
+    /// Whether it leads to an address and port, as the engine declares it.
+    pub fn leads_to(&self, to: SocketAddr) -> bool {
+        let ip = to.ip();
+        let leads = match &self.leads {
+            Leads::Loopback(address) | Leads::Host(address) | Leads::Address(address) => *address == ip,
+            Leads::Containers(found) => found.iter().any(|(_, address)| *address == ip),
+            Leads::Name => false,
+        };
+        leads && self.server.port == to.port()
+    }
+
+    /// Whether the configuration names it by an address.
+    pub fn is_address(&self) -> bool {
+        self.server.host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+    }
+}
+
 impl ContainerRoute {
     /// The upstream as the configuration writes it, for messages.
     pub fn upstream_name(&self) -> String {

@@ -81,7 +81,7 @@ fn behind<'a>(case: &Case<'a>, route: &'a ContainerRoute) -> Result<Option<Down<
 }
 
 /// Why a container does not run; nothing where it does.
-fn reason(host: &Host, container: &Arc<Container>, seen: Option<&Observation>) -> Option<Reason> {
+pub fn reason(host: &Host, container: &Arc<Container>, seen: Option<&Observation>) -> Option<Reason> {
     let state = &container.state;
     if container.runs() {
         let now = seen.map(|o| o.at);

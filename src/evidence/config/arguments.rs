@@ -25,6 +25,11 @@ impl Arguments {
         Arguments(found.unwrap_or_else(|| commands.concat()))
     }
 
+    /// All of them.
+    pub fn words(&self) -> &[String] {
+        &self.0
+    }
+
     /// The value of an option under one of its names: `-c FILE`, `-cFILE`, `--config FILE`, `--config=FILE`; of the last one where there
     /// are several.
     pub fn value(&self, names: &[&str]) -> Option<&str> {
