@@ -111,7 +111,7 @@ impl<'c> Walk<'c> {
         }
         walk.listeners.sort();
         walk.listeners.dedup();
-        Configuration { listeners: walk.listeners, routes: walk.routes, notes: walk.notes.into_vec() }
+        Configuration { listeners: walk.listeners, routes: walk.routes, notes: walk.notes.into_vec(), ..Configuration::default() }
     }
 
     fn frontend(&mut self, proxy: Proxy<'c>) {
