@@ -1,5 +1,7 @@
 //! Causes that only containers of a Docker engine have.
 
+mod dialled;
+mod host;
 mod meant;
 mod refused;
 mod serves;
@@ -18,10 +20,15 @@ super::group![
     docker_different_networks,
     docker_gateway_exited,
     docker_host_gateway_missing,
+    docker_host_service_loopback,
+    docker_ipv6_aaaa,
     docker_multi_network_wrong_ip,
     docker_netns_owner_dead,
+    docker_network_alias_collision,
     docker_port_already_allocated,
+    docker_publish_loopback_only,
     docker_published_vs_container_port,
+    docker_stale_ip_after_recreate,
     docker_start_order,
     docker_upstream_localhost,
     docker_upstream_port_wrong,
