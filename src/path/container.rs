@@ -93,6 +93,32 @@ impl ContainerRoute {
         }
     }
 
+    /// The server name that the gateway sends in TLS. Gateways in Go send the server's own where it is a name (`crypto/tls`).
+    pub fn server_name(&self) -> Option<String> {
+        let of_server = || match implementation(&self.gateway) {
+            Implementation::Traefik | Implementation::Caddy => self.only_host().filter(|host| host.parse::<IpAddr>().is_err()),
+            _ => None,
+        };
+        self.upstream.server_name.clone().or_else(of_server)
+    }
+
+    /// The name that the gateway looks for in the upstream's certificate, where that is known. nginx looks for what follows `proxy_pass`,
+    /// whether or not it sends it.
+    pub fn expected_name(&self) -> Option<String> {
+        let by_default = || match implementation(&self.gateway) {
+            Implementation::Traefik | Implementation::Caddy => self.only_host(),
+            Implementation::Nginx => self.upstream.name.clone().or_else(|| self.only_host()),
+            _ => None,
+        };
+        self.upstream.server_name.clone().or_else(by_default)
+    }
+
+    /// The host of all servers, where it is one.
+    fn only_host(&self) -> Option<String> {
+        let first = self.upstream.servers.first()?;
+        self.upstream.servers.iter().all(|s| s.host == first.host).then(|| first.host.clone())
+    }
+
     /// The path that the upstream gets for a client's.
     pub fn path_for(&self, asked: &str, of_route: &str) -> String {
         match &self.upstream.path_prefix {
