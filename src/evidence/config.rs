@@ -8,6 +8,7 @@ mod caddy;
 mod envoy;
 mod haproxy;
 mod labelled;
+mod limits;
 mod nginx;
 mod notes;
 mod sources;
