@@ -5,6 +5,7 @@
 mod apache;
 mod arguments;
 mod caddy;
+mod directive;
 mod envoy;
 mod haproxy;
 mod labelled;

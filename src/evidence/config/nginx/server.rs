@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::syntax::Directive;
+use crate::evidence::config::directive::Directive;
 use crate::evidence::config::limits::{LISTENERS, RANGE, ROUTES, cut};
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::{authority, bound, excerpt, is_name};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::path::{Location, forwarded};
 use super::scope::{Scope, variables};
-use super::syntax::Directive;
+use crate::evidence::config::directive::Directive;
 use crate::evidence::config::limits::{SERVERS, cut};
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::{authority, duration, excerpt};
