@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::backend::{Backend, Proxy, host_header};
-use self::condition::{Claim, claims};
+use self::condition::{Acls, Claim, claims};
 use self::syntax::{Line, Section};
 use super::arguments::Arguments;
+use super::limits::{LISTENERS, ROUTES, cut};
 use super::notes::Notes;
 use super::text::{absolute, excerpt, folder};
 use super::{Configuration, ConfiguredRoute, Files, HostHeader, Listener};
@@ -28,8 +29,6 @@ use crate::snapshot::objects::docker::Container;
 pub const PROGRAMS: &[&str] = &["haproxy", "haproxy-systemd-wrapper"];
 /// Where images keep its file.
 const MAIN: &[&str] = &["/usr/local/etc/haproxy/haproxy.cfg", "/etc/haproxy/haproxy.cfg", "/opt/bitnami/haproxy/conf/haproxy.cfg"];
-/// Most routes that are kept of one configuration.
-const ROUTES: usize = 5_000;
 /// Deepest chain of `defaults … from …`.
 const DEFAULTS: usize = 8;
 
@@ -93,6 +92,7 @@ struct Within<'c> {
     listeners: Vec<Listener>,
     /// The Host header that the section sets.
     host: Option<HostHeader>,
+    acls: Acls<'c>,
 }
 
 impl<'c> Walk<'c> {
@@ -122,13 +122,16 @@ impl<'c> Walk<'c> {
         let mut listeners: Vec<Listener> = proxy.own(&["bind"]).flat_map(|bind| bind::listeners(bind, &mut self.notes)).collect();
         listeners.sort();
         listeners.dedup();
+        cut(&mut listeners, LISTENERS, "listeners", &proxy.section.head.place, &mut self.notes);
         self.listeners.extend(listeners.iter().cloned());
         if proxy.answers_itself() {
             return;
         }
-        listeners.retain(|l| l.tls || !redirects_to_tls(proxy));
+        let acls = proxy.acls();
+        let plain_is_redirected = redirects_to_tls(proxy, &acls);
+        listeners.retain(|l| l.tls || !plain_is_redirected);
         let host = Some(host_header(proxy, &mut self.notes)).filter(|h| *h != HostHeader::Client);
-        let within = Within { proxy, listeners, host };
+        let within = Within { proxy, listeners, host, acls };
         for rule in proxy.own(&["use_backend"]) {
             self.rule(rule, &within);
             if rule.condition().is_none() {
@@ -145,9 +148,8 @@ impl<'c> Walk<'c> {
     }
 
     fn rule(&mut self, rule: &Line, within: &Within<'_>) {
-        let acls: Vec<&Line> = within.proxy.section.lines.iter().filter(|l| l.word(0) == "acl" && l.words.len() > 2).collect();
         let claims = match rule.condition() {
-            Some(at) => claims(&rule.words[at..], &acls),
+            Some(at) => claims(&rule.words[at..], &within.acls),
             None => Some(vec![Claim::default()]),
         };
         let Some(claims) = claims else {
@@ -216,14 +218,13 @@ fn defaults_of<'c>(sections: &'c [Section], section: &'c Section) -> Vec<&'c Sec
 }
 
 /// Whether requests without TLS are sent to HTTPS.
-fn redirects_to_tls(proxy: Proxy<'_>) -> bool {
+fn redirects_to_tls(proxy: Proxy<'_>, acls: &Acls<'_>) -> bool {
     let mut lines = proxy.section.lines.iter();
     lines.any(|l| {
         let redirect = l.words.iter().take(2).position(|w| w == "redirect");
         let is_to_tls = redirect.is_some_and(|at| l.word(at + 1) == "scheme" && l.word(at + 2) == "https");
         let Some(at) = l.condition().filter(|_| is_to_tls) else { return false };
-        let acls: Vec<&Line> = proxy.section.lines.iter().filter(|l| l.word(0) == "acl" && l.words.len() > 2).collect();
-        claims(&l.words[at..], &acls).is_some_and(|c| c.iter().any(Claim::is_all_without_tls))
+        claims(&l.words[at..], acls).is_some_and(|c| c.iter().any(Claim::is_all_without_tls))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::condition::Claim;
+use super::condition::{Acls, Claim};
 use super::server::{ServerLine, servers};
 use super::syntax::{Line, Section};
 use crate::evidence::config::notes::Notes;
@@ -33,6 +33,15 @@ impl<'c> Proxy<'c> {
     /// Its lines that begin with these words.
     pub fn own(&self, words: &'c [&'c str]) -> impl Iterator<Item = &'c Line> {
         self.section.lines.iter().filter(move |l| l.is(words))
+    }
+
+    /// Its ACLs.
+    pub fn acls(&self) -> Acls<'c> {
+        let mut acls = Acls::new();
+        for line in self.section.lines.iter().filter(|l| l.word(0) == "acl" && l.words.len() > 2) {
+            acls.entry(line.word(1)).or_default().push(line);
+        }
+        acls
     }
 
     /// Whether it answers every request by itself.

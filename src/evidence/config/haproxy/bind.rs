@@ -4,11 +4,10 @@ use std::net::IpAddr;
 
 use super::syntax::Line;
 use crate::evidence::config::Listener;
+use crate::evidence::config::limits::RANGE;
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::{bound, excerpt};
 
-/// Most ports that one `bind` may open.
-const RANGE: u16 = 64;
 /// What is no TCP socket that clients can use.
 const OTHER: &[&str] = &["/", "unix@", "abns@", "abnsz@", "fd@", "sockpair@", "rhttp@", "quic4@", "quic6@", "udp@", "udp4@", "udp6@"];
 

@@ -1,5 +1,7 @@
 //! Conditions of HAProxy's rules, as far as they are about the host, the path, TLS or the port of a request.
 
+use std::collections::BTreeMap;
+
 use super::syntax::Line;
 use crate::evidence::config::Listener;
 use crate::evidence::config::text::is_name;
@@ -7,6 +9,9 @@ use crate::snapshot::objects::PathType;
 
 /// Most alternatives that a condition may come to.
 const MOST: usize = 500;
+
+/// The lines of a section's ACLs, by their names.
+pub type Acls<'c> = BTreeMap<&'c str, Vec<&'c Line>>;
 
 /// Requests that a condition holds for; what is none may be anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,20 +61,23 @@ impl Claim {
 }
 
 /// The requests that a condition holds for, `words` beginning with `if` or `unless`. Nothing where it is not understood.
-pub fn claims(words: &[String], acls: &[&Line]) -> Option<Vec<Claim>> {
+pub fn claims(words: &[String], acls: &Acls<'_>) -> Option<Vec<Claim>> {
     let (first, rest) = words.split_first()?;
     let mut all = Vec::new();
     for alternative in rest.split(|w| w == "or" || w == "||") {
         all.extend(conjunction(alternative, acls)?);
+        if all.len() > MOST {
+            return None;
+        }
     }
     let claims = match first.as_str() {
         "if" => all,
         _ => opposite(&all)?,
     };
-    (claims.len() <= MOST).then_some(claims)
+    Some(claims)
 }
 
-fn conjunction(words: &[String], acls: &[&Line]) -> Option<Vec<Claim>> {
+fn conjunction(words: &[String], acls: &Acls<'_>) -> Option<Vec<Claim>> {
     let mut claims = vec![Claim::default()];
     let mut rest = words;
     while let Some(first) = rest.first() {
@@ -134,21 +142,23 @@ fn opposite(claims: &[Claim]) -> Option<Vec<Claim>> {
 }
 
 /// What an ACL's name stands for: any of its lines, or what HAProxy knows by itself.
-fn named(name: &str, acls: &[&Line]) -> Option<Vec<Claim>> {
-    let mut lines = acls.iter().filter(|l| l.word(1) == name).peekable();
-    if lines.peek().is_none() {
+fn named(name: &str, acls: &Acls<'_>) -> Option<Vec<Claim>> {
+    let Some(lines) = acls.get(name) else {
         return match name {
             // Probes are GET requests over HTTP.
             "TRUE" | "HTTP" | "METH_GET" => Some(vec![Claim::default()]),
             "FALSE" | "METH_POST" | "METH_PUT" | "METH_DELETE" => Some(Vec::new()),
             _ => None,
         };
-    }
+    };
     let mut all = Vec::new();
     for line in lines {
         all.extend(criterion(&line.words[2..])?);
+        if all.len() > MOST {
+            return None;
+        }
     }
-    (all.len() <= MOST).then_some(all)
+    Some(all)
 }
 
 /// What is compared, in which way.
@@ -281,7 +291,9 @@ mod tests {
             line("acl odd src 10.0.0.0/8"),
             line("acl secure ssl_fc"),
         ];
-        let claims = claims(&line(condition).words, &acls.iter().collect::<Vec<_>>())?;
+        let mut by_name = Acls::new();
+        acls.iter().for_each(|l| by_name.entry(l.word(1)).or_default().push(l));
+        let claims = claims(&line(condition).words, &by_name)?;
         let show = |c: &Claim| {
             let path = c.path.as_ref().map_or(String::new(), |(p, how)| format!("{p}({how})"));
             format!("{}{path}{}", c.host.as_deref().unwrap_or("*"), c.tls.map_or("", |tls| if tls { "+tls" } else { "-tls" }))

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::syntax::Line;
+use crate::evidence::config::limits::SERVERS;
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::{authority, excerpt};
 use crate::evidence::config::{Lookup, Server};
@@ -62,6 +63,10 @@ pub fn servers(lines: &[Line], defaults: &[&Line], verifies_by_default: bool, no
             notes.add(&line.place, "gets the PROXY protocol in front of each request, which is not said when it is asked directly");
         }
         servers.push(parameters.server(host, port, line));
+        if servers.len() == SERVERS {
+            notes.add(&line.place, format!("only the first {SERVERS} servers are taken"));
+            break;
+        }
     }
     servers
 }
