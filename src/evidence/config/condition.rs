@@ -51,8 +51,10 @@ impl Condition {
     /// Why it cannot be broken up.
     pub fn matches(&self) -> Result<(Vec<Match>, Vec<String>), String> {
         let (kept, dropped): (Vec<Match>, Vec<Match>) = self.expand()?.into_iter().partition(Match::by_plain_request);
+        // What is left out of one way to come here is no loss where another allows the same host and path.
+        let lost = dropped.iter().filter(|m| !kept.iter().any(|k| (&k.host, &k.path) == (&m.host, &m.path)));
         let mut words: Vec<String> =
-            dropped.iter().filter_map(|m| m.others.iter().find(|o| m.holds(o) != Some(true))).map(ToString::to_string).collect();
+            lost.filter_map(|m| m.others.iter().find(|o| m.holds(o) != Some(true))).map(ToString::to_string).collect();
         words.sort();
         words.dedup();
         Ok((kept, words))
