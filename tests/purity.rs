@@ -27,6 +27,7 @@ const PURE: &[&str] = &[
     "snapshot/change.rs",
     "snapshot/controllers.rs",
     "snapshot/derived.rs",
+    "snapshot/docker/assemble.rs",
     "snapshot/docker/convert.rs",
     "snapshot/docker/convert",
     "snapshot/environment.rs",

@@ -2,12 +2,25 @@
 //!
 //! One parser for each gateway, all to one type. What a parser does not understand it says with file and line, and never guesses.
 
+mod apache;
+mod arguments;
+mod caddy;
+mod envoy;
+mod haproxy;
+mod labelled;
+mod nginx;
+mod notes;
+mod sources;
+mod text;
+mod traefik;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::probe::Scheme;
 use crate::snapshot::objects::PathType;
+pub use sources::{paths_to_read, read};
 
 /// A gateway's configuration, as far as it was understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,9 +145,6 @@ pub struct Note {
 
 /// Text files of a container, by their absolute paths. Links are resolved, so that a file may be there under several names.
 pub type Files = BTreeMap<String, String>;
-
-/// Where an image without other orders keeps a gateway's configuration: what is to be read from the container.
-pub type Folder = &'static str;
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,5 +1,8 @@
-//! A Docker engine as a source: what its API gives becomes one [`Host`](super::objects::docker::Host).
+//! A Docker engine as a source of a snapshot: what its API gives becomes one [`Host`](super::objects::docker::Host).
 //!
-//! `convert` is pure. Only `engine` reads from outside.
+//! `convert` and `assemble` are pure. Only `engine` reads from outside.
 
+mod assemble;
 pub mod convert;
+
+pub use assemble::{Inventory, UPSTREAM, assemble, may_be_gateway};
