@@ -8,6 +8,7 @@ mod diagnose;
 mod docs;
 mod duration;
 mod error;
+mod examine;
 mod explain;
 mod log;
 mod manifests;

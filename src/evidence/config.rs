@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::probe::Scheme;
 use crate::snapshot::objects::PathType;
-pub use sources::{paths_to_read, read};
+pub use sources::{paths_to_read, program, read};
 
 /// A gateway's configuration, as far as it was understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

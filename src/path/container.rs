@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::gateway::{Entrance, Gateway, Implementation};
 use super::{Backend, Dials, Endpoint, Path, Requests, Route};
-use crate::evidence::config::{Configuration, ConfiguredRoute, HostHeader, Listener, Server, Upstream};
+use crate::evidence::config::{self, Configuration, ConfiguredRoute, HostHeader, Listener, Server, Upstream};
 use crate::fact::Fact;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::docker::{Container, DEFAULT_BRIDGE, Host, Status};
@@ -179,11 +179,12 @@ fn gateway(host: &Host, container: &Arc<Container>, listeners: &[Listener]) -> G
     }
 }
 
-/// The software of a gateway container: by its image, else by the program that it runs.
+/// The software of a gateway container: by the program that it runs, else by its image.
 pub fn implementation(container: &Container) -> Implementation {
-    let by_image = Implementation::named_in(image_name(&container.image));
-    let programs = container.command.iter().take(2).map(|c| Implementation::named_in(image_name(c)));
-    std::iter::once(by_image).chain(programs).find(|i| *i != Implementation::Other).unwrap_or_default()
+    match config::program(container) {
+        Implementation::Other => Implementation::named_in(image_name(&container.image)),
+        known => known,
+    }
 }
 
 /// Where the gateway can be asked from inside its own network namespace.

@@ -7,31 +7,35 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::groups::Groups;
-use super::members::{self, Member};
+use super::members::{self, Member, Whose};
 use super::namespace::within;
 use super::{Error, Roots};
-use crate::evidence::inside::membership::PodUid;
 use crate::evidence::inside::sockets::{self, Socket};
 use crate::evidence::inside::{Descriptors, Inside, Listener, Process, Processes, Usage, groups, process};
 
 /// Looks into a pod, whose sockets are seen through a netlink socket of its network namespace, or else in its first process' tables.
-pub fn into(roots: &Roots, uid: &PodUid, netlink: Result<OwnedFd, Error>) -> Result<Inside, Error> {
-    let members = members::of(&roots.proc, uid).map_err(Error::Processes)?;
+///
+/// Of a network that is nobody's own, as a host's, only the sockets, their owners and what the kernel counts there are seen.
+pub fn into(roots: &Roots, whose: &Whose, netlink: Result<OwnedFd, Error>) -> Result<Inside, Error> {
+    let members = members::of(&roots.proc, whose).map_err(Error::Processes)?;
     let first = members.first().ok_or(Error::NoProcess)?;
     let folder = roots.proc.join(first.pid.to_string());
     let by_netlink = netlink.ok().and_then(|socket| super::sockets::listening(socket.as_fd()).ok());
     let sockets = by_netlink.map_or_else(|| tables(&folder), Ok).map_err(Error::Sockets)?;
     let seen = Seen::of(&roots.proc, &members, &sockets);
-    let pod = Groups::of(&roots.groups, uid);
+    let (pod, is_pod) = match whose {
+        Whose::Pod(uid) => (Groups::of(&roots.groups, uid), true),
+        Whose::Network(_) => (None, false),
+    };
     Ok(Inside {
         listeners: listeners(sockets, &seen.owners),
         turned_away: fs::read_to_string(folder.join("net/netstat")).ok().and_then(|text| sockets::turned_away(&text)),
-        descriptors: seen.descriptors,
+        descriptors: seen.descriptors.filter(|_| is_pod),
         pids: pod.as_ref().and_then(Groups::pids),
         cpu: pod.as_ref().and_then(Groups::cpu),
         memory: pod.as_ref().and_then(Groups::memory),
         pressure: pod.as_ref().and_then(Groups::pressure),
-        processes: Some(seen.processes),
+        processes: is_pod.then_some(seen.processes),
         conntrack: conntrack(&roots.proc),
         resolver: super::resolver::of(&roots.proc, &members),
     })

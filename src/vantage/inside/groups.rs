@@ -86,8 +86,9 @@ fn find(folder: &Path, uid: &PodUid, depth: usize) -> Option<PathBuf> {
     if let Some(found) = inner.iter().find(named) {
         return Some(found.clone());
     }
-    // Services and containers hold no pods.
-    let holds = |path: &&PathBuf| path.extension().is_none_or(|e| e != "service" && e != "scope");
+    // Services and containers hold no pods; but a user's own services hold that user's engine.
+    let users = |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).is_some_and(|name| name.starts_with("user@"));
+    let holds = |path: &&PathBuf| path.extension().is_none_or(|e| e != "service" && e != "scope") || users(path);
     inner.iter().filter(holds).filter(|_| depth > 1).find_map(|path| find(path, uid, depth - 1))
 }
 
@@ -147,6 +148,20 @@ mod tests {
         write(root.path(), &format!("{pod}/pids.current"), "3\n");
         write(root.path(), &format!("{pod}/pids.max"), "max\n");
         assert_eq!(groups(root.path()).and_then(|g| g.pids()), Some(Usage { used: 3, limit: None }));
+    }
+
+    #[test]
+    fn the_containers_of_an_engine_are_found_by_their_ids() {
+        let id = "18bd304568ff4a5303678ee26166f964c2417245925e0144e1641ed2856a7e5a";
+        let pids = |root: &Path| Groups::of(root, &PodUid::parse(id).expect("an id")).and_then(|groups| groups.pids());
+        let user = "user.slice/user-1000.slice/user@1000.service/user.slice";
+        for group in [format!("system.slice/docker-{id}.scope"), format!("docker/{id}"), format!("{user}/docker-{id}.scope")] {
+            let root = tempfile::tempdir().expect("a folder");
+            write(root.path(), "cgroup.controllers", "pids\n");
+            write(root.path(), &format!("{group}/pids.current"), "3\n");
+            write(root.path(), &format!("{group}/pids.max"), "9\n");
+            assert_eq!(pids(root.path()), Some(Usage { used: 3, limit: Some(9) }), "{group}");
+        }
     }
 
     #[test]

@@ -1,0 +1,112 @@
+//! Probes from inside the containers of one Docker engine, and from its host's network.
+//!
+//! A probe goes where it names (`Probe.from`, `Question::Look`), else inside the gateway's container. The engine's host is the network that
+//! the engine itself lives in: a machine's own, or that of a user's or of an engine within a container.
+
+mod home;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+
+use super::Vantage;
+use super::inside::{Error, Pods, Roots, Whose};
+use crate::evidence::inside::membership::PodUid;
+use crate::probe::{LogLine, Observation, Outcome, PodRef, Probe, Question};
+pub use home::Home;
+
+/// What reads containers' logs: the engine.
+pub trait Logs: Send + Sync {
+    /// The last lines of a container's log, the oldest first, or why they cannot be read.
+    fn read<'a>(&'a self, container: &'a PodRef) -> BoxFuture<'a, Result<Vec<LogLine>, String>>;
+}
+
+/// The containers of one engine, asked from inside.
+pub struct Containers {
+    pods: Pods,
+    home: Home,
+    logs: Box<dyn Logs>,
+    /// Whether one of them was entered: then the engine is on this machine, and what is not found is not there.
+    entered: AtomicBool,
+}
+
+/// The containers of an engine as the vantage of one gateway.
+#[derive(Clone)]
+pub struct Inside<'a> {
+    containers: &'a Containers,
+    gateway: PodRef,
+    name: String,
+}
+
+impl Containers {
+    /// Of an engine whose containers' processes and control groups are found here.
+    pub fn new(roots: Roots, home: Home, logs: Box<dyn Logs>) -> Self {
+        Containers { pods: Pods::of_containers(roots), home, logs, entered: AtomicBool::new(false) }
+    }
+
+    /// The vantage of a gateway's container.
+    pub fn of(&self, gateway: PodRef) -> Inside<'_> {
+        Inside { containers: self, name: gateway.to_string(), gateway }
+    }
+
+    /// Sends one probe from inside a container, or from the engine's host.
+    async fn ask(&self, place: &PodRef, gateway: &PodRef, probe: &Probe) -> Observation {
+        let at = Timestamp::now();
+        // The place is chosen; whoever sends the probe need not know of it.
+        let plain = Probe { from: None, ..probe.clone() };
+        match self.enter_and_ask(place, gateway, &plain).await {
+            Ok(seen) => Observation { probe: probe.clone(), ..seen },
+            Err(error) => Observation::not_sent(probe.clone(), place.to_string(), at, error.to_string()),
+        }
+    }
+
+    async fn enter_and_ask(&self, place: &PodRef, gateway: &PodRef, probe: &Probe) -> Result<Observation, Error> {
+        let is_host = *place == PodRef::docker_host();
+        let whose = if is_host { Whose::Network(self.engine(gateway).await?) } else { Whose::Pod(uid(place)?) };
+        let name = if is_host { place.to_string() } else { format!("{place} (inside)") };
+        let answer = self.pods.try_ask(&whose, &name, probe).await;
+        if answer.is_ok() && !is_host {
+            self.entered.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    /// A process in the network of the engine's host: the engine, else what holds the gateway's container for it.
+    async fn engine(&self, gateway: &PodRef) -> Result<u32, Error> {
+        match self.home.engine(self.pods.proc()).await {
+            Some(pid) => Ok(pid),
+            None => self.pods.parent(&Whose::Pod(uid(gateway)?)).await,
+        }
+    }
+
+    async fn log(&self, container: &PodRef, probe: &Probe) -> Observation {
+        let (at, begun) = (Timestamp::now(), std::time::Instant::now());
+        let read = tokio::time::timeout(probe.timeout, self.logs.read(container)).await;
+        let outcome = match read {
+            Ok(Ok(lines)) => Outcome::Logged(lines),
+            Ok(Err(why)) => Outcome::NotSent(why),
+            Err(_) => Outcome::NotSent("the engine did not give the log in time".into()),
+        };
+        Observation { probe: probe.clone(), vantage: "the engine".into(), at, took: begun.elapsed(), outcome }
+    }
+}
+
+fn uid(container: &PodRef) -> Result<PodUid, Error> {
+    PodUid::parse(&container.uid).ok_or_else(|| Error::Uid(container.uid.clone()))
+}
+
+impl Vantage for Inside<'_> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
+        let place = match &probe.question {
+            Question::Log(container) => return Box::pin(self.containers.log(container, probe)),
+            Question::Look(container) => container,
+            _ => probe.from.as_deref().unwrap_or(&self.gateway),
+        };
+        Box::pin(self.containers.ask(place, &self.gateway, probe))
+    }
+}
