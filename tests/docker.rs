@@ -5,7 +5,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 
+use culprit::evidence::firewall::{EngineChains, Family, Fate, Packet};
 use culprit::evidence::inside::{Inside, Listens};
+use culprit::fact::Fact;
 use culprit::probe::{LogLine, Observation, Outcome, PodRef, Probe, Question, Signature};
 use culprit::snapshot::objects::docker::Engine;
 use culprit::vantage::Vantage;
@@ -182,4 +184,23 @@ async fn what_is_not_there_is_not_asked() {
     docker(&["pause", &stack.container("web").name]);
     let web = Probe::connect(stack.address("web", WEB)).from_container(&stack.container("web"));
     assert_eq!(vantage.ask(&web).await.outcome, Outcome::Connected);
+}
+
+#[tokio::test]
+#[ignore = "asks a Docker engine"]
+async fn the_packet_filter_is_the_engines_hosts() {
+    let (stack, containers) = (Stack::start("filter"), containers());
+    let firewall = match containers.firewall(&stack.container("gateway")).await {
+        Fact::Known(firewall) => firewall,
+        other => panic!("it cannot be read: {other:?}"),
+    };
+    assert_eq!(firewall.engine_chains(Family::V4), Some(EngineChains { translate: true, forward: true }));
+    let bridge = docker(&["network", "inspect", "--format", "{{.Id}}", &stack.name]);
+    let bridge = Some(format!("br-{}", &bridge[..12]));
+    let packet = Packet::first(stack.address("gateway", 80).ip(), stack.address("web", WEB).ip(), WEB);
+    let within = packet.clone().by(bridge.clone(), bridge.clone());
+    assert_eq!(firewall.fate("filter", "FORWARD", &within), Fate { passes: true, dropped: Vec::new() });
+    // Between two bridges the engine drops.
+    let between = packet.by(bridge, Some("docker0".into()));
+    assert!(firewall.fate("filter", "FORWARD", &between).certain().is_some(), "{:?}", firewall.fate("filter", "FORWARD", &between));
 }

@@ -30,6 +30,7 @@ const PURE: &[&str] = &[
     "snapshot/docker/assemble.rs",
     "snapshot/docker/convert.rs",
     "snapshot/docker/convert",
+    "snapshot/docker/engine/archive.rs",
     "snapshot/environment.rs",
     "snapshot/labelled.rs",
     "snapshot/objects.rs",

@@ -4,5 +4,6 @@
 
 mod assemble;
 pub mod convert;
+pub mod engine;
 
 pub use assemble::{Inventory, UPSTREAM, assemble, may_be_gateway};

@@ -3,8 +3,10 @@
 //! A probe goes where it names (`Probe.from`, `Question::Look`), else inside the gateway's container. The engine's host is the network that
 //! the engine itself lives in: a machine's own, or that of a user's or of an engine within a container.
 
+mod firewall;
 mod home;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
@@ -12,7 +14,9 @@ use jiff::Timestamp;
 
 use super::Vantage;
 use super::inside::{Error, Pods, Roots, Whose};
+use crate::evidence::firewall::Firewall;
 use crate::evidence::inside::membership::PodUid;
+use crate::fact::Fact;
 use crate::probe::{LogLine, Observation, Outcome, PodRef, Probe, Question};
 pub use home::Home;
 
@@ -48,6 +52,16 @@ impl Containers {
     /// The vantage of a gateway's container.
     pub fn of(&self, gateway: PodRef) -> Inside<'_> {
         Inside { containers: self, name: gateway.to_string(), gateway }
+    }
+
+    /// The packet filter of the engine's host, which is found by the engine or by a container of it that runs.
+    pub async fn firewall(&self, any: &PodRef) -> Fact<Arc<Firewall>> {
+        let read = async { self.pods.within(&Whose::Network(self.engine(any).await?), firewall::read).await };
+        match read.await {
+            Ok(Ok(firewall)) => Fact::Known(Arc::new(firewall)),
+            Ok(Err(error)) => Fact::Failed(error.to_string()),
+            Err(error) => Fact::Failed(format!("{}: {error}", PodRef::docker_host())),
+        }
     }
 
     /// Sends one probe from inside a container, or from the engine's host.

@@ -132,8 +132,7 @@ pub struct Pods {
 /// A namespace with the process that it was entered by.
 #[derive(Debug)]
 struct Entered {
-    member: Member,
-    /// The first processes, and what their files said of names.
+    /// It first, and others whose files say the same of names.
     members: Vec<Member>,
     names: Names,
     namespace: Namespace,
@@ -195,6 +194,12 @@ impl Pods {
         parent.map_err(Error::Processes)?.ok_or(Error::NoProcess)
     }
 
+    /// Runs a function in a network namespace, on a thread that may wait and ends with it.
+    pub async fn within<T: Send + 'static>(&self, whose: &Whose, f: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let (proc, whose) = (self.roots.proc.clone(), whose.clone());
+        blocking(move || namespace::within(&open(&proc, &whose)?.1, f)).await?
+    }
+
     async fn send(&self, whose: &Whose, name: &str, probe: &Probe) -> Result<Observation, Error> {
         let needs_names = match &probe.question {
             Question::Look(_) => return self.look(whose, name, probe).await,
@@ -226,7 +231,8 @@ impl Pods {
     /// The namespace, entered now or before. One whose process is no more what it was is entered anew.
     async fn entered(&self, whose: &Whose, name: &str) -> Result<Arc<Entered>, Error> {
         let known = self.enter_once(whose, name).await?;
-        if known.namespace.is_open() && members::is_still(&self.roots.proc, known.member, whose) {
+        let is_still = known.members.first().is_some_and(|member| members::is_still(&self.roots.proc, *member, whose));
+        if known.namespace.is_open() && is_still {
             return Ok(known);
         }
         self.forget(whose, &known);
@@ -270,23 +276,16 @@ impl Pods {
     async fn enter(&self, whose: &Whose, name: &str) -> Result<Arc<Entered>, Error> {
         let permit = self.permit().await?;
         let (proc, of, are_containers) = (self.roots.proc.clone(), whose.clone(), self.are_containers);
-        let (member, members, namespace, names) = blocking(move || {
-            let mut members = members::of(&proc, &of).map_err(Error::Processes)?;
-            members.truncate(resolver::TRIED);
-            let member = *members.first().ok_or(Error::NoProcess)?;
-            let opened = File::open(proc.join(member.pid.to_string()).join("ns/net"));
-            // The number may have been another process' by the time that its namespace was opened.
-            if !members::is_still(&proc, member, &of) {
-                return Err(Error::Gone);
-            }
+        let (members, namespace, names) = blocking(move || {
+            let (members, opened) = open(&proc, &of)?;
             let names = resolver::names(&proc, &members, are_containers);
-            Ok((member, members, opened.map_err(Error::Open)?, names))
+            Ok((members, opened, names))
         })
         .await??;
         let local = Local::new(name, names.servers.clone()).knowing(names.hosts.clone());
         let local = if self.are_containers { local.allowing_loopback() } else { local };
         let namespace = Namespace::enter(namespace, local, self.idle, permit).await?;
-        Ok(Arc::new(Entered { member, members, names, namespace }))
+        Ok(Arc::new(Entered { members, names, namespace }))
     }
 
     /// Leave to have one more thread. Where all are taken, the namespace that was not asked for longest is left.
@@ -319,6 +318,19 @@ fn whose(pod: &PodRef, probe: &Probe) -> Result<Whose, Error> {
         Question::Look(other) if other.uid != pod.uid => Err(Error::AnotherPod),
         _ => Ok(Whose::Pod(uid)),
     }
+}
+
+/// Opens the network namespace of the first of these processes. With it come the first few of them, that one first.
+fn open(proc: &Path, whose: &Whose) -> Result<(Vec<Member>, File), Error> {
+    let mut members = members::of(proc, whose).map_err(Error::Processes)?;
+    members.truncate(resolver::TRIED);
+    let member = *members.first().ok_or(Error::NoProcess)?;
+    let opened = File::open(proc.join(member.pid.to_string()).join("ns/net"));
+    // The number may have been another process' by the time that its namespace was opened.
+    if !members::is_still(proc, member, whose) {
+        return Err(Error::Gone);
+    }
+    Ok((members, opened.map_err(Error::Open)?))
 }
 
 /// Runs what reads files on a thread that may wait for them.

@@ -29,6 +29,11 @@ impl Arguments {
         commands(&container.command).iter().any(runs)
     }
 
+    /// All of them.
+    pub fn words(&self) -> &[String] {
+        &self.0
+    }
+
     /// The value of an option under one of its names: `-c FILE`, `-cFILE`, `--config FILE`, `--config=FILE`; of the last one where there
     /// are several.
     pub fn value(&self, names: &[&str]) -> Option<&str> {

@@ -49,7 +49,7 @@ pub fn read(container: &Container) -> Option<Configuration> {
             read_timeout: None,
         },
     });
-    Some(Configuration { listeners, routes: routes.into_iter().collect(), notes: notes.into_vec() })
+    Some(Configuration { listeners, routes: routes.into_iter().collect(), notes: notes.into_vec(), ..Configuration::default() })
 }
 
 fn server(url: &str, place: &Place) -> Option<(Scheme, Server)> {

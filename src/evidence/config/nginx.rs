@@ -116,7 +116,7 @@ impl Walk {
         let mut listeners: Vec<Listener> = servers.into_iter().flat_map(|s| s.listeners).collect();
         listeners.sort();
         listeners.dedup();
-        Configuration { listeners, routes: walk.routes, notes: walk.notes.into_vec() }
+        Configuration { listeners, routes: walk.routes, notes: walk.notes.into_vec(), ..Configuration::default() }
     }
 
     fn server(&mut self, server: &Server<'_>, http: &Scope<'_>) {

@@ -49,7 +49,7 @@ pub fn bound(host: &str) -> Option<IpAddr> {
     }
 }
 
-/// A time such as `60`, `30s`, `500ms` or `1m 30s`; a number without a unit counts in `unit`.
+/// A time such as `60`, `30s`, `0.5s`, `500ms` or `1m 30s`; a number without a unit counts in `unit`.
 pub fn duration(text: &str, unit: Duration) -> Option<Duration> {
     let mut rest = text.trim();
     let mut sum = Duration::ZERO;
@@ -57,10 +57,11 @@ pub fn duration(text: &str, unit: Duration) -> Option<Duration> {
         return None;
     }
     while !rest.is_empty() {
-        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len()));
         let (name, after) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
         let each = match name {
             "" => unit,
+            "ns" => Duration::from_nanos(1),
             "us" => Duration::from_micros(1),
             "ms" => Duration::from_millis(1),
             "s" => Duration::from_secs(1),
@@ -69,7 +70,11 @@ pub fn duration(text: &str, unit: Duration) -> Option<Duration> {
             "d" => Duration::from_secs(86_400),
             _ => return None,
         };
-        sum = sum.checked_add(each.checked_mul(number.parse().ok()?)?)?;
+        let part = match number.parse() {
+            Ok(whole) => each.checked_mul(whole)?,
+            Err(_) => Duration::try_from_secs_f64(each.as_secs_f64() * number.parse::<f64>().ok()?).ok()?,
+        };
+        sum = sum.checked_add(part)?;
         rest = after.trim_start();
     }
     Some(sum)

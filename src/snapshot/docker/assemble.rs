@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::evidence::config::{Configuration, Files};
+use crate::evidence::config::{self, Configuration, Files};
 use crate::evidence::firewall::Firewall;
 use crate::fact::Fact;
 use crate::path::container::implementation;
@@ -68,21 +68,16 @@ fn told(
         Fact::Failed(why) => (Files::default(), Some(why)),
         Fact::Absent | Fact::NotAsked => (Files::default(), None),
     };
-    let configuration = read(&files, container, containers);
-    let sends_on = !configuration.routes.is_empty();
+    let told = config::read(&files, container, containers, implementation(container));
+    let sends_on = told.known().is_some_and(|c| !c.routes.is_empty());
     match unread {
         // Labels and arguments may tell everything.
         Some(why) if !sends_on => Some(Fact::Failed(why)),
         _ => {
-            let is_unclear = !files.is_empty() && !configuration.notes.is_empty();
-            (asked_for || sends_on || is_unclear).then(|| Fact::Known(Arc::new(configuration)))
+            let is_unclear = !files.is_empty() && told.known().is_none_or(|c| !c.notes.is_empty());
+            (asked_for || sends_on || is_unclear).then(|| told.map(Arc::new))
         }
     }
-}
-
-fn read(files: &Files, container: &Container, containers: &[Arc<Container>]) -> Configuration {
-    let _ = (files, container, containers);
-    Configuration::default()
 }
 
 fn in_order<T>(objects: Vec<T>, name: impl Fn(&T) -> &Text) -> Vec<Arc<T>> {

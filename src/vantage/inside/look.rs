@@ -1,7 +1,7 @@
 //! Looks into a pod: reads what the kernel shows of its sockets, processes and limits.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -120,6 +120,7 @@ fn open_sockets(folder: &Path) -> io::Result<Open> {
 fn conntrack(proc: &Path) -> Option<Usage> {
     let folder = proc.join("sys/net/netfilter");
     let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
-    let both = within(&proc.join("1/ns/net"), || Some((read("nf_conntrack_count")?, read("nf_conntrack_max")?)));
+    let first = File::open(proc.join("1/ns/net")).ok()?;
+    let both = within(&first, || Some((read("nf_conntrack_count")?, read("nf_conntrack_max")?)));
     both.ok().flatten().and_then(|(count, limit)| groups::usage(&count, &limit))
 }

@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -89,11 +88,10 @@ impl Namespace {
 }
 
 /// Runs a short function in another network namespace, on a thread that ends with it.
-pub fn within<T: Send>(namespace: &Path, f: impl FnOnce() -> T + Send) -> Result<T, Error> {
-    let namespace = File::open(namespace).map_err(Error::Open)?;
+pub fn within<T: Send>(namespace: &File, f: impl FnOnce() -> T + Send) -> Result<T, Error> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("inside".into());
-        let run = || move_to(&namespace).map(|()| f());
+        let run = || move_to(namespace).map(|()| f());
         let handle = thread.spawn_scoped(scope, run).map_err(Error::Thread)?;
         handle.join().unwrap_or(Err(Error::Left))
     })
