@@ -1,5 +1,6 @@
 //! Causes that only containers of a Docker engine have.
 
+mod lost;
 mod meant;
 mod state;
 
@@ -15,6 +16,8 @@ super::group![
     docker_different_networks,
     docker_gateway_exited,
     docker_host_gateway_missing,
+    docker_icc_disabled,
+    docker_internal_network,
     docker_netns_owner_dead,
     docker_port_already_allocated,
     docker_start_order,
