@@ -135,9 +135,8 @@ impl Fault {
         let is_named = |s: &DiagnosisStatus| s.cause.as_deref() == Some(&self.expect.cause) && verdicts.contains(&s.verdict);
         let named = self.until(is_named);
         // A wrong cause that is called proven is never excused by what is said later.
-        let wrong = |s: &DiagnosisStatus| {
-            s.findings.first().is_some_and(|f| f.confidence == Confidence::Proven && f.cause != self.expect.cause)
-        };
+        let wrong =
+            |s: &DiagnosisStatus| s.findings.first().is_some_and(|f| f.confidence == Confidence::Proven && f.cause != self.expect.cause);
         match named {
             Ok((status, before)) => {
                 row.named = self.expect.cause.clone();

@@ -19,8 +19,8 @@ use crate::report::text::Report;
 use crate::snapshot::kubernetes::list;
 use crate::snapshot::objects::ObjectRef;
 use crate::snapshot::{Snapshot, files};
-use crate::vantage::local::Local;
 use crate::vantage::Vantage;
+use crate::vantage::local::Local;
 
 /// Namespace of manifests that name none.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -108,7 +108,13 @@ async fn offline(arguments: &Arguments, named: Option<&Named>, labels: Option<&L
     let wanted = Wanted { target, namespace: arguments.namespace.as_deref(), labels };
     let targets = wanted.of(&snapshot)?;
     let nowhere = Local::new("manifests", Vec::new());
-    let run = Run { vantage: |_: &ObjectRef| Box::new(&nowhere) as Box<dyn Vantage>, specs: &specs, timeout: None, online: false, concurrency: arguments.concurrency };
+    let run = Run {
+        vantage: |_: &ObjectRef| Box::new(&nowhere) as Box<dyn Vantage>,
+        specs: &specs,
+        timeout: None,
+        online: false,
+        concurrency: arguments.concurrency,
+    };
     let reports = run.reports(&snapshot, &targets).await?;
     let shape = if arguments.all_namespaces || labels.is_some() { Shape::List } else { Shape::AsMany };
     answer(&reports, arguments.output, shape, None)?;

@@ -62,7 +62,8 @@ impl<'v, V: Fn(&ObjectRef) -> Box<dyn Vantage + 'v>> Run<'_, V> {
         let spec = self.spec(&target);
         let conclusion = match Settings::parse(&spec) {
             Ok(settings) => {
-                vantage::examine_settled(snapshot, &*(self.vantage)(&target), target.clone(), Settings { online: self.online, ..settings }).await
+                vantage::examine_settled(snapshot, &*(self.vantage)(&target), target.clone(), Settings { online: self.online, ..settings })
+                    .await
             }
             Err(error) if alone => return Err(CliError::Usage(format!("the Diagnosis of {target} cannot be used: {error}"))),
             Err(error) => Conclusion::stalled(&target, error.to_string()),

@@ -39,6 +39,12 @@ pub struct Network {
     /// What is another thing at an address when it is asked from inside a pod, by `namespace/name`; pods that are not listed nobody enters.
     #[serde(default)]
     pub from: BTreeMap<String, BTreeMap<SocketAddr, Socket>>,
+    /// What names resolve to when they are asked from inside a pod of `from`, over `names`.
+    #[serde(default)]
+    pub names_from: BTreeMap<String, BTreeMap<String, Name>>,
+    /// How large packets may be when they are sent from inside a pod of `from`, over `sizes`.
+    #[serde(default)]
+    pub sizes_from: BTreeMap<String, BTreeMap<IpAddr, String>>,
     /// The pod of `from` that what names no pod is asked from, but for requests to gateways and looks.
     #[serde(default)]
     pub asks_in: Option<String>,
@@ -68,6 +74,8 @@ pub enum Socket {
     Dropped,
     /// A firewall rejects: no route to host, at once.
     Rejected,
+    /// No route leads there: network is unreachable.
+    Unroutable,
     /// Accepts and never answers.
     Silent,
     /// Answers HEAD; whatever has a body is lost on its way.
@@ -251,7 +259,7 @@ impl Vantage for Network {
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
         let pod = self.pod(probe);
         let outcome = match pod.as_ref().map(|pod| self.from.get(pod)) {
-            Some(Some(other)) => self.with(other).outcome(probe),
+            Some(Some(other)) => self.within(pod.as_deref().unwrap_or_default(), other).outcome(probe),
             Some(None) => Outcome::NotSent("no agent of its node is connected".into()),
             None => self.outcome(probe),
         };
@@ -281,9 +289,11 @@ impl Network {
         named.or_else(|| self.asks_in.clone().filter(|pod| !elsewhere && self.from.contains_key(pod)))
     }
 
-    /// The network with other things at some addresses. What cannot be asked at all cannot be asked from there either.
-    fn with(&self, other: &BTreeMap<SocketAddr, Socket>) -> Network {
+    /// The network as it is seen from inside a pod. What cannot be asked at all cannot be asked from there either.
+    fn within(&self, pod: &str, other: &BTreeMap<SocketAddr, Socket>) -> Network {
         let mut network = self.clone();
+        network.names.extend(self.names_from.get(pod).cloned().unwrap_or_default());
+        network.sizes.extend(self.sizes_from.get(pod).cloned().unwrap_or_default());
         let askable = other.iter().filter(|(at, _)| !matches!(self.sockets.get(at), Some(Socket::Unavailable)));
         network.sockets.extend(askable.map(|(at, socket)| (*at, socket.clone())));
         network
@@ -365,6 +375,7 @@ impl Network {
             Some(Socket::Refused) => Err(Signature::Refused),
             Some(Socket::Dropped) => Err(Signature::ConnTimeout),
             Some(Socket::Rejected) => Err(Signature::HostUnreach),
+            Some(Socket::Unroutable) => Err(Signature::NetUnreach),
             Some(socket) => Ok(socket),
             None => {
                 let here: Vec<&Socket> = self.sockets.iter().filter(|(s, _)| s.ip() == to.ip()).map(|(_, s)| s).collect();
@@ -431,7 +442,7 @@ impl Network {
                 }
             },
             Ok(Socket::Gateway(page)) => self.gateway(page, request, probe),
-            Ok(Socket::Refused | Socket::Dropped | Socket::Rejected) => unreachable!("socket() answers for these"),
+            Ok(Socket::Refused | Socket::Dropped | Socket::Rejected | Socket::Unroutable) => unreachable!("socket() answers for these"),
         }
     }
 
