@@ -11,8 +11,9 @@ mod helper;
 mod home;
 mod pipe;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -25,6 +26,9 @@ use crate::fact::Fact;
 use crate::probe::{LogLine, Observation, Outcome, PodRef, Probe, Question};
 pub use helper::{Helpers, IMAGE as HELPER_IMAGE, LABEL as HELPER_LABEL};
 pub use home::Home;
+
+/// Where a helper was needed, entering is not tried again for so long.
+const APART: Duration = Duration::from_secs(60);
 
 /// What reads containers' logs: the engine.
 pub trait Logs: Send + Sync {
@@ -40,8 +44,8 @@ pub struct Containers {
     /// Whether one of them was entered: then the engine is on this machine, and what is not found is not there.
     entered: AtomicBool,
     helpers: Option<Helpers>,
-    /// Whether a helper was asked where none could be entered; then entering is not tried again.
-    is_apart: AtomicBool,
+    /// When a helper was asked for want of being able to enter; entering is not tried for a while then.
+    apart: Mutex<Option<Instant>>,
 }
 
 /// The containers of an engine as the vantage of one gateway.
@@ -55,8 +59,8 @@ pub struct Inside<'a> {
 impl Containers {
     /// Of an engine whose containers' processes and control groups are found here.
     pub fn new(roots: Roots, home: Home, logs: Box<dyn Logs>) -> Self {
-        let (entered, is_apart) = (AtomicBool::new(false), AtomicBool::new(false));
-        Containers { pods: Pods::of_containers(roots), home, logs, entered, helpers: None, is_apart }
+        let (pods, entered) = (Pods::of_containers(roots), AtomicBool::new(false));
+        Containers { pods, home, logs, entered, helpers: None, apart: Mutex::default() }
     }
 
     /// Asks helpers where namespaces cannot be entered.
@@ -103,19 +107,27 @@ impl Containers {
     }
 
     async fn enter_or_help(&self, helpers: &Helpers, place: &PodRef, gateway: &PodRef, probe: &Probe) -> Result<Observation, String> {
-        let mut why_not = None;
-        if !self.is_apart.load(Ordering::Relaxed) {
-            match self.enter_and_ask(place, gateway, probe).await {
-                Err(error) if error.is_inability() && !self.is_final(place) => why_not = Some(error),
+        let why_not = match self.seems_apart() {
+            true => None,
+            false => match self.enter_and_ask(place, gateway, probe).await {
+                Err(error) if error.is_inability() && !self.is_final(place) => Some(error),
                 answer => return answer.map_err(|error| error.to_string()),
-            }
-        }
+            },
+        };
         let answer = helpers.ask(place, probe).await;
         // The host alone may not be found for other reasons.
-        if answer.is_ok() && *place != PodRef::docker_host() {
-            self.is_apart.store(true, Ordering::Relaxed);
+        if answer.is_ok() && why_not.is_some() && *place != PodRef::docker_host() {
+            *self.lock_apart() = Some(Instant::now());
         }
         answer.map_err(|error| why_not.map_or_else(|| error.to_string(), |why_not| format!("{why_not}; {error}")))
+    }
+
+    fn seems_apart(&self) -> bool {
+        self.lock_apart().is_some_and(|since| since.elapsed() < APART)
+    }
+
+    fn lock_apart(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a helper could not do it either: where containers can be entered, one that cannot does not run.
@@ -143,7 +155,7 @@ impl Containers {
     }
 
     async fn log(&self, container: &PodRef, probe: &Probe) -> Observation {
-        let (at, begun) = (Timestamp::now(), std::time::Instant::now());
+        let (at, begun) = (Timestamp::now(), Instant::now());
         let read = tokio::time::timeout(probe.timeout, self.logs.read(container)).await;
         let outcome = match read {
             Ok(Ok(lines)) => Outcome::Logged(lines),

@@ -106,7 +106,10 @@ mod tests {
         fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
             Box::pin(async move {
                 tokio::time::sleep(Duration::from_secs(10).saturating_sub(probe.timeout)).await;
-                Observation { outcome: Outcome::Connected, ..Observation::not_sent(probe.clone(), "slow".into(), jiff::Timestamp::UNIX_EPOCH, String::new()) }
+                Observation {
+                    outcome: Outcome::Connected,
+                    ..Observation::not_sent(probe.clone(), "slow".into(), jiff::Timestamp::UNIX_EPOCH, String::new())
+                }
             })
         }
     }

@@ -121,8 +121,10 @@ fn give(waiting: &mut HashMap<Probe, Vec<oneshot::Sender<Observation>>>, observa
     if senders.is_empty() {
         waiting.remove(&observation.probe);
     }
-    // Who has given up on it does not need it.
-    drop(sender.map(|sender| sender.send(observation)));
+    if let Some(sender) = sender {
+        // Who has given up on it does not need it.
+        let _ = sender.send(observation);
+    }
 }
 
 #[cfg(test)]
