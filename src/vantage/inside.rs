@@ -9,7 +9,7 @@
 //! not sent and says why.
 
 mod groups;
-mod look;
+pub(super) mod look;
 mod members;
 mod namespace;
 mod resolver;

@@ -11,7 +11,7 @@ use super::members::{self, Member, Whose};
 use super::namespace::within;
 use super::{Error, Roots};
 use crate::evidence::inside::sockets::{self, Socket};
-use crate::evidence::inside::{Descriptors, Inside, Listener, Process, Processes, Usage, groups, process};
+use crate::evidence::inside::{Descriptors, Inside, Listener, Process, Processes, Resolver, Usage, groups, process};
 
 /// Looks into a pod, whose sockets are seen through a netlink socket of its network namespace, or else in its first process' tables.
 ///
@@ -38,6 +38,20 @@ pub fn into(roots: &Roots, whose: &Whose, netlink: Result<OwnedFd, Error>) -> Re
         processes: is_pod.then_some(seen.processes),
         conntrack: conntrack(&roots.proc),
         resolver: super::resolver::of(&roots.proc, &members),
+    })
+}
+
+/// Looks at this process' own network: its sockets, what the kernel counts there, and how names are looked up. Nothing of whose it is.
+pub fn around() -> Result<Inside, Error> {
+    let own = Path::new("/proc/self");
+    let by_netlink = super::sockets::open().and_then(|socket| super::sockets::listening(socket.as_fd())).ok();
+    let sockets = by_netlink.map_or_else(|| tables(own), Ok).map_err(Error::Sockets)?;
+    let read = |file: &Path| fs::read_to_string(file).ok();
+    Ok(Inside {
+        listeners: listeners(sockets, &HashMap::new()),
+        turned_away: read(&own.join("net/netstat")).and_then(|text| sockets::turned_away(&text)),
+        resolver: read(Path::new("/etc/resolv.conf")).map(|text| Resolver::parse(&text)).filter(|r| !r.servers.is_empty()),
+        ..Inside::default()
     })
 }
 
