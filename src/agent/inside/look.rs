@@ -22,7 +22,10 @@ pub fn into(roots: &Roots, uid: &PodUid, netlink: Result<OwnedFd, Error>) -> Res
     let by_netlink = netlink.ok().and_then(|socket| super::sockets::listening(socket.as_fd()).ok());
     let sockets = by_netlink.map_or_else(|| tables(&folder), Ok).map_err(Error::Sockets)?;
     let seen = Seen::of(&roots.proc, &members, &sockets);
-    let pod = Groups::of(&roots.groups, uid);
+    let runtime = members::runtime(&roots.proc, &members).map(|pid| roots.proc.join(pid.to_string()));
+    // Some nodes let nobody look at their first process.
+    let by_runtime = || Groups::of(&runtime.as_ref()?.join(GROUPS), uid);
+    let pod = Groups::of(&roots.groups, uid).or_else(by_runtime);
     Ok(Inside {
         listeners: listeners(sockets, &seen.owners),
         turned_away: fs::read_to_string(folder.join("net/netstat")).ok().and_then(|text| sockets::turned_away(&text)),
@@ -32,7 +35,7 @@ pub fn into(roots: &Roots, uid: &PodUid, netlink: Result<OwnedFd, Error>) -> Res
         memory: pod.as_ref().and_then(Groups::memory),
         pressure: pod.as_ref().and_then(Groups::pressure),
         processes: Some(seen.processes),
-        conntrack: conntrack(&roots.proc),
+        conntrack: runtime.iter().chain([&roots.proc.join("1")]).find_map(|process| conntrack(&roots.proc, process)),
         resolver: super::resolver::of(&roots.proc, &members),
     })
 }
@@ -112,10 +115,13 @@ fn open_sockets(folder: &Path) -> io::Result<Open> {
     Ok(open)
 }
 
-/// Tracked connections of the node, which are counted in its first process' namespace.
-fn conntrack(proc: &Path) -> Option<Usage> {
+/// Where a process sees the control groups.
+const GROUPS: &str = "root/sys/fs/cgroup";
+
+/// Tracked connections of the network namespace that a process of the node is in.
+fn conntrack(proc: &Path, process: &Path) -> Option<Usage> {
     let folder = proc.join("sys/net/netfilter");
     let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
-    let both = within(&proc.join("1/ns/net"), || Some((read("nf_conntrack_count")?, read("nf_conntrack_max")?)));
+    let both = within(&process.join("ns/net"), || Some((read("nf_conntrack_count")?, read("nf_conntrack_max")?)));
     both.ok().flatten().and_then(|(count, limit)| groups::usage(&count, &limit))
 }

@@ -35,12 +35,28 @@ pub fn is_still(proc: &Path, member: Member, uid: &PodUid) -> bool {
     is_owned(proc, member.pid, uid) && started(proc, member.pid) == Some(member.started)
 }
 
+/// The process outside the pod that started it: its container runtime's, which stands in the node's own namespaces and tree of files.
+pub fn runtime(proc: &Path, members: &[Member]) -> Option<u32> {
+    let mut pid = members.first()?.pid;
+    // Nobody is his own ancestor, but numbers are given anew.
+    for _ in members {
+        pid = state(proc, pid)?.parent;
+        if members.iter().all(|member| member.pid != pid) {
+            return Some(pid).filter(|pid| *pid > 0);
+        }
+    }
+    None
+}
+
 fn is_owned(proc: &Path, pid: u32, uid: &PodUid) -> bool {
     let groups = fs::read_to_string(proc.join(pid.to_string()).join("cgroup"));
     groups.is_ok_and(|groups| uid.owns(&groups).unwrap_or(false))
 }
 
 fn started(proc: &Path, pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
-    process::state(&stat).ok().map(|state| state.started)
+    state(proc, pid).map(|state| state.started)
+}
+
+fn state(proc: &Path, pid: u32) -> Option<process::State> {
+    process::state(&fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?).ok()
 }
