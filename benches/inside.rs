@@ -12,8 +12,8 @@ mod pod;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use culprit::agent::inside::Pods;
 use culprit::probe::{Method, Outcome, PodRef, Probe, Question, Request, Scheme};
+use culprit::vantage::inside::Pods;
 use futures::StreamExt;
 use pod::{ADDRESS, Pod, WEB};
 

@@ -9,8 +9,6 @@
 
 pub mod budget;
 pub mod echo;
-#[cfg(target_os = "linux")]
-pub mod inside;
 pub mod names;
 pub mod rules;
 pub mod run;
@@ -19,6 +17,8 @@ pub mod session;
 use futures::future::BoxFuture;
 
 use crate::probe::{Observation, PodRef, Probe};
+#[cfg(target_os = "linux")]
+use crate::vantage::inside::Pods;
 
 /// What answers a request from inside a pod of this node.
 pub trait Works: Send + Sync {
@@ -27,8 +27,8 @@ pub trait Works: Send + Sync {
 }
 
 #[cfg(target_os = "linux")]
-impl Works for inside::Pods {
+impl Works for Pods {
     fn ask<'a>(&'a self, pod: &'a PodRef, probe: &'a Probe) -> BoxFuture<'a, Observation> {
-        Box::pin(inside::Pods::ask(self, pod, probe))
+        Box::pin(Pods::ask(self, pod, probe))
     }
 }

@@ -2,8 +2,15 @@
 //!
 //! The one seam between the engine and the network: the engine plans probes, a [`Vantage`] sends them.
 
+#[cfg(target_os = "linux")]
+pub mod container;
+#[cfg(target_os = "linux")]
+pub mod here;
+#[cfg(target_os = "linux")]
+pub mod inside;
 pub mod local;
 pub mod placed;
+pub mod stdio;
 
 use futures::future::BoxFuture;
 
@@ -19,6 +26,16 @@ pub trait Vantage: Send + Sync {
 
     /// Sends one probe. Never fails: what could not be sent is an observation that says so.
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation>;
+}
+
+impl<V: Vantage + ?Sized> Vantage for &V {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
+        (**self).ask(probe)
+    }
 }
 
 /// Something that holds a snapshot and lends it for a moment.

@@ -8,9 +8,9 @@ mod pod;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use culprit::agent::inside::Pods;
 use culprit::evidence::inside::{Cpu, Inside, Listens, Memory, Pressure, TurnedAway, Usage};
 use culprit::probe::{Method, Observation, Outcome, PodRef, Probe, Question, Request, Scheme, Signature};
+use culprit::vantage::inside::Pods;
 use pod::{ADDRESS, FULL, LOOPBACK, NAME, Pod, V6_ONLY, WEB};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use tokio::sync::Mutex;
@@ -140,18 +140,18 @@ async fn what_is_no_pod_of_this_node_is_not_asked() {
     let (pods, web) = (Pods::new(pod.roots()), pod.reference());
     let ask = async |pod: &PodRef| why_not_sent(&pods.ask(pod, &Probe::connect(at(WEB))).await).to_owned();
     let other = PodRef { uid: "00000000-0000-0000-0000-000000000000".into(), ..web.clone() };
-    assert_eq!(ask(&other).await, "no process of the pod runs on this node");
+    assert_eq!(ask(&other).await, "none of its processes runs on this node");
     assert_eq!(ask(&PodRef { uid: "../1".into(), ..web.clone() }).await, "\"../1\" is no uid of a pod");
     assert_eq!(why_not_sent(&pods.ask(&other, &Probe::new(Question::Look(web.clone()))).await), "a look into another pod");
     // The namespace is entered; then the process' number is another pod's, and then nobody's.
     assert_eq!(pods.ask(&web, &Probe::connect(at(WEB))).await.outcome, Outcome::Connected);
     pod.set_group("0::/kubepods/burstable/pod11111111-1111-1111-1111-111111111111/1\n");
-    assert_eq!(ask(&web).await, "no process of the pod runs on this node");
+    assert_eq!(ask(&web).await, "none of its processes runs on this node");
     pod.set_group(&format!("0::/kubepods/burstable/pod{}/1\n", web.uid));
     assert_eq!(pods.ask(&web, &Probe::connect(at(WEB))).await.outcome, Outcome::Connected);
     pod.kill();
-    assert_eq!(ask(&web).await, "no process of the pod runs on this node");
-    assert_eq!(why_not_sent(&pods.ask(&web, &Probe::new(Question::Look(web.clone()))).await), "no process of the pod runs on this node");
+    assert_eq!(ask(&web).await, "none of its processes runs on this node");
+    assert_eq!(why_not_sent(&pods.ask(&web, &Probe::new(Question::Look(web.clone()))).await), "none of its processes runs on this node");
 }
 
 #[tokio::test]
@@ -236,5 +236,5 @@ fn without_rights_it_says_why() {
         runtime.block_on(pods.ask(&web, &Probe::connect(at(WEB))))
     };
     let observation = std::thread::spawn(ask).join().expect("the thread ends");
-    assert_eq!(why_not_sent(&observation), "the pod's network namespace cannot be opened: Permission denied (os error 13)");
+    assert_eq!(why_not_sent(&observation), "its network namespace cannot be opened: Permission denied (os error 13)");
 }

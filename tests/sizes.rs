@@ -9,9 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::time::Duration;
 
-use culprit::agent::inside::Pods;
 use culprit::probe::{Observation, Outcome, PathSize, Probe, Question};
 use culprit::vantage::Vantage;
+use culprit::vantage::inside::Pods;
 use culprit::vantage::local::Local;
 use pod::Pod;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};

@@ -2,6 +2,7 @@
 
 mod dialled;
 mod host;
+mod lost;
 mod meant;
 mod refused;
 mod serves;
@@ -23,6 +24,8 @@ super::group![
     docker_host_service_loopback,
     docker_ipv6_aaaa,
     docker_multi_network_wrong_ip,
+    docker_icc_disabled,
+    docker_internal_network,
     docker_netns_owner_dead,
     docker_network_alias_collision,
     docker_port_already_allocated,

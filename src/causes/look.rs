@@ -35,6 +35,14 @@ impl<'a> Case<'a> {
         possible(self.looked(look_probe(&PodRef::of(pod), self.timeout).again(1)))
     }
 
+    /// Asks something anew between the look that was taken and another one: what is different in that one happened meanwhile. Nothing where
+    /// nobody can look any more.
+    pub fn ask_between(&self, pod: &Pod, asked: &Probe) -> Result<Option<(&'a Observation, Look<'a>)>, Missing> {
+        let answer = self.ask(asked.again(BETWEEN))?;
+        let look = possible(self.looked(look_probe(&PodRef::of(pod), self.timeout).again(BETWEEN)))?;
+        Ok(look.map(|look| (answer, look)))
+    }
+
     /// Looks into a container of a Docker engine, as [`Case::look`] does into a pod.
     pub fn look_container(&self, container: &Container) -> Result<Look<'a>, Missing> {
         self.look_into(&PodRef::of_container(container))
@@ -96,6 +104,9 @@ pub struct FailingInside<'a> {
     /// The look into it.
     pub look: Look<'a>,
 }
+
+/// The number of attempts that are made between two looks; nobody else's.
+const BETWEEN: u8 = 3;
 
 /// Pods that are looked into at most, where several fail.
 const LOOKS: usize = 3;

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::CliError;
 use super::log::{self, LogFormat};
-use crate::agent::inside::{Pods, Roots};
 use crate::agent::{echo, run};
 use crate::connectivity::ECHO;
 use crate::controller::terminated;
+use crate::vantage::inside::{Pods, Roots};
 
 /// Arguments of `culprit agent`.
 #[derive(Debug, clap::Args)]

@@ -1,25 +1,43 @@
 //! A host's packet filter as far as it concerns containers: the chains of `iptables-save -c`. Pure.
+//!
+//! What stands in tables of nftables itself is not in there, so that nothing here is proof that a packet passes.
 
-/// Rules of a packet filter that are read, and characters of each. Engines with a thousand published ports have some thousands.
-const MOST_RULES: usize = 50_000;
-const LONGEST_RULE: usize = 500;
+mod conditions;
+mod packet;
+mod parse;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use conditions::{Conditions, Match};
+pub use packet::{Packet, Protocol, State};
+pub use parse::{NotUnderstood, parse};
+pub use walk::{Dropped, Fate};
 
 /// The packet filter of an engine's host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Firewall {
-    /// Its chains, in order of table and name.
+    /// Its chains, in order of family, machinery, table and name.
     pub chains: Vec<Chain>,
+    /// The families whose chains could not be read, and why.
+    pub unread: BTreeMap<Family, String>,
 }
 
 /// A chain of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
+    /// Which packets come by.
+    pub family: Family,
+    /// What runs it.
+    pub machinery: Machinery,
     /// Table: `filter`, `nat`, `raw`, `mangle`.
     pub table: String,
     /// Name: `FORWARD`, `DOCKER-USER` …
     pub name: String,
     /// Policy of a built-in chain: `ACCEPT` or `DROP`.
     pub policy: Option<String>,
+    /// Packets that met the policy.
+    pub packets: u64,
     /// Its rules, first one first.
     pub rules: Vec<Rule>,
 }
@@ -29,107 +47,79 @@ pub struct Chain {
 pub struct Rule {
     /// As iptables writes it, without the counters: `-A DOCKER-USER -s 172.18.0.0/16 -j DROP`.
     pub text: String,
-    /// Packets that matched it; 0 where they were not counted.
+    /// Packets that matched it.
     pub packets: u64,
 }
 
-/// Why a text is not a packet filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FirewallError {
-    /// It names no table.
-    #[error("it is not what iptables-save prints")]
-    NoTable,
-    /// It is larger than is read.
-    #[error("it has more than {MOST_RULES} rules")]
-    TooLarge,
+/// Versions of IP, which have tables of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// iptables
+    #[default]
+    V4,
+    /// ip6tables
+    V6,
+}
+
+/// A kernel has two machineries for such rules. Each has tables of its own, and a packet has to pass both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Machinery {
+    /// nf_tables, which iptables writes to by default since 1.8
+    #[default]
+    Nft,
+    /// ip_tables
+    Legacy,
 }
 
 impl Firewall {
-    /// Reads what `iptables-save`, with or without `-c`, prints.
-    ///
-    /// # Errors
-    ///
-    /// [`FirewallError`] where it is something else, or larger than is read: half a filter proves nothing.
-    pub fn parse(text: &str) -> Result<Self, FirewallError> {
-        let (mut chains, mut table, mut rules): (Vec<Chain>, Option<&str>, usize) = (Vec::new(), None, 0);
-        for line in text.lines().map(str::trim) {
-            if let Some(name) = line.strip_prefix('*') {
-                table = Some(name);
-            } else if let (Some(table), Some(chain)) = (table, line.strip_prefix(':')) {
-                let mut words = chain.split_whitespace();
-                let Some(name) = words.next() else { continue };
-                let policy = words.next().filter(|p| *p != "-").map(str::to_owned);
-                chains.push(Chain { table: table.to_owned(), name: name.to_owned(), policy, rules: Vec::new() });
-            } else if let (Some(table), Some((chain, rule))) = (table, rule(line)) {
-                rules += 1;
-                if let Some(chain) = chains.iter_mut().rev().find(|c| c.table == table && c.name == chain) {
-                    chain.rules.push(rule);
-                }
-            }
-            if rules + chains.len() > MOST_RULES {
-                return Err(FirewallError::TooLarge);
-            }
-        }
-        table.ok_or(FirewallError::NoTable)?;
-        chains.sort_by(|a, b| (&a.table, &a.name).cmp(&(&b.table, &b.name)));
-        Ok(Firewall { chains })
+    /// The chain of a table; of each machinery that has it.
+    pub fn chains_of<'a>(&'a self, family: Family, table: &'a str, name: &'a str) -> impl Iterator<Item = &'a Chain> {
+        self.chains.iter().filter(move |c| c.family == family && c.table == table && c.name == name)
     }
 
-    /// A chain of a table.
-    pub fn chain(&self, table: &str, name: &str) -> Option<&Chain> {
-        self.chains.iter().find(|c| c.table == table && c.name == name)
+    /// The rules of a table's chain that drop or reject, whatever they match. Rules of chains that it jumps to are not among them.
+    pub fn drops<'a>(&'a self, family: Family, table: &'a str, name: &'a str) -> impl Iterator<Item = &'a Rule> {
+        let rules = self.chains_of(family, table, name).flat_map(|chain| &chain.rules);
+        rules.filter(|rule| Conditions::parse(&rule.text).drops())
+    }
+
+    /// What becomes of a packet that enters a chain, as far as its rules tell. A chain that is not there lets everything pass; nor is
+    /// anything in the way that is known where its family could not be read.
+    pub fn fate(&self, table: &str, chain: &str, packet: &Packet) -> Fate<'_> {
+        walk::fate(self, table, chain, packet)
+    }
+
+    /// Whether packets of a family are led to the engine's chains at all: those that translate published ports (nat `DOCKER`), and those that
+    /// let containers' packets pass (filter `DOCKER`). Both false is what a flush leaves behind.
+    ///
+    /// An engine that is told to use nftables itself has no such chains either, and older ones have none for IPv6. Nothing where the family
+    /// could not be read.
+    pub fn engine_chains(&self, family: Family) -> Option<EngineChains> {
+        let leads = |table, from| self.reachable(family, table, from).contains("DOCKER");
+        (!self.unread.contains_key(&family))
+            .then(|| EngineChains { translate: leads("nat", "PREROUTING"), forward: leads("filter", "FORWARD") })
+    }
+
+    /// The chains that a chain jumps to, directly or through others.
+    fn reachable(&self, family: Family, table: &str, from: &str) -> BTreeSet<String> {
+        let (mut found, mut next) = (BTreeSet::new(), vec![from.to_owned()]);
+        while let Some(name) = next.pop() {
+            let rules = self.chains_of(family, table, &name).flat_map(|chain| &chain.rules);
+            let targets: Vec<String> = rules.filter_map(|rule| Conditions::parse(&rule.text).target).collect();
+            next.extend(targets.into_iter().filter(|target| found.insert(target.clone())));
+        }
+        found
     }
 }
 
-/// A rule with the name of its chain, of `[12:720] -A CHAIN …` or `-A CHAIN …`.
-fn rule(line: &str) -> Option<(&str, Rule)> {
-    let (packets, text) = match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((counters, text)) => (counters.split(':').next()?.parse().ok()?, text.trim_start()),
-        None => (0, line),
-    };
-    let chain = text.strip_prefix("-A ")?.split_whitespace().next()?;
-    Some((chain, Rule { text: text.chars().take(LONGEST_RULE).collect(), packets }))
+/// Which of the engine's chains packets are led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineChains {
+    /// Those that translate published ports.
+    pub translate: bool,
+    /// Those that let containers' packets pass.
+    pub forward: bool,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAVED: &str = "# Generated by iptables-save v1.8.9 (nf_tables)
-*nat
-:PREROUTING ACCEPT [0:0]
-COMMIT
-*filter
-:FORWARD DROP [3:180]
-:DOCKER-USER - [0:0]
-[12:720] -A DOCKER-USER -s 172.18.0.0/16 -j DROP
--A FORWARD -j DOCKER-USER
-COMMIT
-";
-
-    #[test]
-    fn chains_policies_rules_and_counters_are_read() {
-        let firewall = Firewall::parse(SAVED).unwrap();
-        assert_eq!(firewall.chain("filter", "FORWARD").unwrap().policy.as_deref(), Some("DROP"));
-        let user = firewall.chain("filter", "DOCKER-USER").unwrap();
-        assert_eq!((user.policy.as_deref(), user.rules.len(), user.rules[0].packets), (None, 1, 12));
-        assert_eq!(user.rules[0].text, "-A DOCKER-USER -s 172.18.0.0/16 -j DROP");
-        assert!(firewall.chain("filter", "DOCKER").is_none());
-        assert_eq!(firewall.chains[0].table, "filter");
-    }
-
-    #[test]
-    fn another_text_is_no_packet_filter() {
-        assert_eq!(Firewall::parse("iptables-save: command not found"), Err(FirewallError::NoTable));
-        assert_eq!(Firewall::parse(""), Err(FirewallError::NoTable));
-        let many = format!("*filter\n:A - [0:0]\n{}", "-A A -j DROP\n".repeat(MOST_RULES + 1));
-        assert_eq!(Firewall::parse(&many), Err(FirewallError::TooLarge));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_makes_it_panic(text: String) {
-            let _ = Firewall::parse(&format!("*filter\n{text}\n[{text}] -A {text}\n:{text}"));
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 //! Every figure that a kernel, a container engine or missing rights may withhold is an option: not knowing is never "no".
 
 pub mod groups;
+pub mod hosts;
 pub mod listening;
 pub mod membership;
 pub mod process;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use hosts::Hosts;
 pub use listening::Listens;
 pub use resolver::Resolver;
 

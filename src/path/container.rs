@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::gateway::{Entrance, Gateway, Implementation};
 use super::{Backend, Dials, Endpoint, Path, Requests, Route};
-use crate::evidence::config::{Configuration, ConfiguredRoute, HostHeader, Listener, Server, Upstream};
+use crate::evidence::config::{self, Configuration, ConfiguredRoute, HostHeader, Listener, Server, Upstream};
 use crate::fact::Fact;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::docker::{Container, DEFAULT_BRIDGE, Host, Status};
@@ -91,6 +91,32 @@ impl ContainerRoute {
                 (None, None) => return None,
             }),
         }
+    }
+
+    /// The server name that the gateway sends in TLS. Gateways in Go send the server's own where it is a name (`crypto/tls`).
+    pub fn server_name(&self) -> Option<String> {
+        let of_server = || match implementation(&self.gateway) {
+            Implementation::Traefik | Implementation::Caddy => self.only_host().filter(|host| host.parse::<IpAddr>().is_err()),
+            _ => None,
+        };
+        self.upstream.server_name.clone().or_else(of_server)
+    }
+
+    /// The name that the gateway looks for in the upstream's certificate, where that is known. nginx looks for what follows `proxy_pass`,
+    /// whether or not it sends it.
+    pub fn expected_name(&self) -> Option<String> {
+        let by_default = || match implementation(&self.gateway) {
+            Implementation::Traefik | Implementation::Caddy => self.only_host(),
+            Implementation::Nginx => self.upstream.name.clone().or_else(|| self.only_host()),
+            _ => None,
+        };
+        self.upstream.server_name.clone().or_else(by_default)
+    }
+
+    /// The host of all servers, where it is one.
+    fn only_host(&self) -> Option<String> {
+        let first = self.upstream.servers.first()?;
+        self.upstream.servers.iter().all(|s| s.host == first.host).then(|| first.host.clone())
     }
 
     /// The path that the upstream gets for a client's.
@@ -197,11 +223,12 @@ fn gateway(host: &Host, container: &Arc<Container>, listeners: &[Listener]) -> G
     }
 }
 
-/// The software of a gateway container: by its image, else by the program that it runs.
+/// The software of a gateway container: by the program that it runs, else by its image.
 pub fn implementation(container: &Container) -> Implementation {
-    let by_image = Implementation::named_in(image_name(&container.image));
-    let programs = container.command.iter().take(2).map(|c| Implementation::named_in(image_name(c)));
-    std::iter::once(by_image).chain(programs).find(|i| *i != Implementation::Other).unwrap_or_default()
+    match config::program(container) {
+        Implementation::Other => Implementation::named_in(image_name(&container.image)),
+        known => known,
+    }
 }
 
 /// Where the gateway can be asked from inside its own network namespace.

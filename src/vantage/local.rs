@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::Vantage;
+use crate::evidence::inside::Hosts;
 use crate::probe::{Observation, Outcome, Probe, Question, Signature, dns, http, io, tcp, tls};
 
 /// Probes under way at once, in all and to one address.
@@ -21,6 +22,7 @@ const IN_FLIGHT_PER_ADDRESS: usize = 16;
 pub struct Local {
     name: String,
     servers: Vec<SocketAddr>,
+    hosts: Hosts,
     allow_loopback: bool,
     all: Semaphore,
     by_address: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
@@ -29,10 +31,23 @@ pub struct Local {
 impl Local {
     /// A vantage that resolves names at these servers.
     pub fn new(name: impl Into<String>, servers: Vec<SocketAddr>) -> Self {
-        Local { name: name.into(), servers, allow_loopback: false, all: Semaphore::new(IN_FLIGHT), by_address: Mutex::new(HashMap::new()) }
+        Local {
+            name: name.into(),
+            servers,
+            hosts: Hosts::default(),
+            allow_loopback: false,
+            all: Semaphore::new(IN_FLIGHT),
+            by_address: Mutex::new(HashMap::new()),
+        }
     }
 
-    /// Allows loopback addresses, which only tests of this process have a use for.
+    /// Knows these names without a server, as from `/etc/hosts`.
+    #[must_use]
+    pub fn knowing(self, hosts: Hosts) -> Self {
+        Local { hosts, ..self }
+    }
+
+    /// Allows loopback addresses: in a container, where a gateway may have its own upstream, and in tests of this process.
     #[must_use]
     pub fn allowing_loopback(mut self) -> Self {
         self.allow_loopback = true;
@@ -85,6 +100,9 @@ impl Local {
         let within = |signature| move |_| io::broken(signature, "");
         match &probe.question {
             Question::Resolve { name, server: Some(server) } => dns::resolve(name, &[*server], probe.timeout).await,
+            Question::Resolve { name, server: None } if !self.hosts.addresses(name).is_empty() => {
+                Outcome::Resolved(self.hosts.addresses(name))
+            }
             Question::Resolve { .. } if self.servers.is_empty() => Outcome::NotSent("no DNS server is configured here".into()),
             Question::Resolve { name, server: None } => dns::resolve(name, &self.servers, probe.timeout).await,
             Question::Connect { to } => {

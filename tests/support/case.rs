@@ -244,7 +244,7 @@ impl Fixture {
         if let Some(vantage) = self.network.get("vantage") {
             world["vantage"] = vantage.clone();
         }
-        for part in ["sockets", "names", "inside", "logs", "sizes", "from"] {
+        for part in ["sockets", "names", "inside", "logs", "sizes", "from", "names_from", "sizes_from"] {
             for (key, value) in self.network.get(part).and_then(Value::as_object).into_iter().flatten() {
                 let entries =
                     world.as_object_mut().expect("a network is a map").entry(part).or_insert_with(|| Value::Object(Default::default()));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use culprit::evidence::firewall::Firewall;
+use culprit::evidence::firewall::{self, Family, Firewall};
 use culprit::fact::Fact;
 use culprit::snapshot::docker::{Inventory, assemble, convert};
 use culprit::snapshot::objects::docker::Host;
@@ -78,7 +78,8 @@ impl Dock {
         let networks = self.networks.iter().map(|n| parsed(n, convert::network).unwrap_or_else(|| panic!("{} is none", object(n))));
         let (_, engine) = if self.info.is_null() { Default::default() } else { parsed(&self.info, convert::engine) };
         let of = |files: &BTreeMap<String, Option<String>>| files.iter().filter_map(|(p, t)| Some((p.clone(), t.clone()?))).collect();
-        let firewall = self.firewall.as_deref().map(|text| Firewall::parse(text).unwrap_or_else(|e| panic!("firewall: {e}")));
+        let chains = self.firewall.as_deref().map(|text| firewall::parse(text, Family::V4).unwrap_or_else(|e| panic!("firewall: {e}")));
+        let firewall = chains.map(|chains| Firewall { chains, ..Firewall::default() });
         assemble(Inventory {
             name: self.name.as_str().into(),
             engine,

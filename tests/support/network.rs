@@ -39,6 +39,12 @@ pub struct Network {
     /// What is another thing at an address when it is asked from inside a pod, by `namespace/name`; pods that are not listed nobody enters.
     #[serde(default)]
     pub from: BTreeMap<String, BTreeMap<SocketAddr, Socket>>,
+    /// What names resolve to when they are asked from inside a pod of `from`, over `names`.
+    #[serde(default)]
+    pub names_from: BTreeMap<String, BTreeMap<String, Name>>,
+    /// How large packets may be when they are sent from inside a pod of `from`, over `sizes`.
+    #[serde(default)]
+    pub sizes_from: BTreeMap<String, BTreeMap<IpAddr, String>>,
     /// The pod of `from` that what names no pod is asked from, but for requests to gateways and looks.
     #[serde(default)]
     pub asks_in: Option<String>,
@@ -68,6 +74,8 @@ pub enum Socket {
     Dropped,
     /// A firewall rejects: no route to host, at once.
     Rejected,
+    /// No route leads there: network is unreachable.
+    Unroutable,
     /// Accepts and never answers.
     Silent,
     /// Answers HEAD; whatever has a body is lost on its way.
@@ -88,6 +96,8 @@ pub enum Socket {
     Gateway(GatewayPage),
     /// Its queue is full for every second connection, by attempt; the first is taken.
     Overflows(Page),
+    /// Closed the first connection, and answers later ones.
+    Hiccups(Page),
     /// This vantage cannot ask there.
     Unavailable,
 }
@@ -249,7 +259,7 @@ impl Vantage for Network {
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
         let pod = self.pod(probe);
         let outcome = match pod.as_ref().map(|pod| self.from.get(pod)) {
-            Some(Some(other)) => self.with(other).outcome(probe),
+            Some(Some(other)) => self.within(pod.as_deref().unwrap_or_default(), other).outcome(probe),
             Some(None) => Outcome::NotSent("no agent of its node is connected".into()),
             None => self.outcome(probe),
         };
@@ -285,9 +295,11 @@ impl Network {
         named.or_else(|| self.asks_in.clone().filter(|pod| !elsewhere && self.from.contains_key(pod)))
     }
 
-    /// The network with other things at some addresses. What cannot be asked at all cannot be asked from there either.
-    fn with(&self, other: &BTreeMap<SocketAddr, Socket>) -> Network {
+    /// The network as it is seen from inside a pod. What cannot be asked at all cannot be asked from there either.
+    fn within(&self, pod: &str, other: &BTreeMap<SocketAddr, Socket>) -> Network {
         let mut network = self.clone();
+        network.names.extend(self.names_from.get(pod).cloned().unwrap_or_default());
+        network.sizes.extend(self.sizes_from.get(pod).cloned().unwrap_or_default());
         let askable = other.iter().filter(|(at, _)| !matches!(self.sockets.get(at), Some(Socket::Unavailable)));
         network.sockets.extend(askable.map(|(at, socket)| (*at, socket.clone())));
         network
@@ -312,7 +324,7 @@ impl Network {
             ),
             Question::Look(pod) => self.inside.get(&key(pod)).map_or_else(
                 || Outcome::NotSent("no agent looks into pods from here".into()),
-                |scripted| Outcome::Seen(Box::new(scripted.inside())),
+                |scripted| Outcome::Seen(Box::new(scripted.inside(probe.attempt == 0))),
             ),
         }
     }
@@ -369,6 +381,7 @@ impl Network {
             Some(Socket::Refused) => Err(Signature::Refused),
             Some(Socket::Dropped) => Err(Signature::ConnTimeout),
             Some(Socket::Rejected) => Err(Signature::HostUnreach),
+            Some(Socket::Unroutable) => Err(Signature::NetUnreach),
             Some(socket) => Ok(socket),
             None => {
                 let here: Vec<&Socket> = self.sockets.iter().filter(|(s, _)| s.ip() == to.ip()).map(|(_, s)| s).collect();
@@ -412,6 +425,7 @@ impl Network {
             }
             Ok(Socket::Silent | Socket::Swallowed) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
+            Ok(Socket::Hiccups(_)) if probe.attempt == 0 => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),
             Ok(Socket::Banner(_) | Socket::Http(_) | Socket::Http2(_)) if tls_asked => broken(Signature::TlsToPlain),
             Ok(Socket::Banner(text)) => Outcome::Broken {
@@ -421,7 +435,7 @@ impl Network {
             },
             Ok(Socket::Http(_)) if http2 => broken(Signature::H2ToH1),
             Ok(Socket::Overflows(_)) if probe.attempt % 2 == 1 => broken(Signature::ConnTimeout),
-            Ok(Socket::Http(page) | Socket::Overflows(page)) => respond(page, request, None),
+            Ok(Socket::Http(page) | Socket::Overflows(page) | Socket::Hiccups(page)) => respond(page, request, None),
             Ok(Socket::Http2(page)) if http2 => respond(page, request, None),
             Ok(Socket::Http2(_)) => broken(Signature::H1ToH2),
             Ok(Socket::Https(page)) if tls_asked => page.request(request),
@@ -434,7 +448,7 @@ impl Network {
                 }
             },
             Ok(Socket::Gateway(page)) => self.gateway(page, request, probe),
-            Ok(Socket::Refused | Socket::Dropped | Socket::Rejected) => unreachable!("socket() answers for these"),
+            Ok(Socket::Refused | Socket::Dropped | Socket::Rejected | Socket::Unroutable) => unreachable!("socket() answers for these"),
         }
     }
 

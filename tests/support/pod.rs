@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use culprit::agent::inside::Roots;
 use culprit::probe::PodRef;
+use culprit::vantage::inside::Roots;
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::{RData, Record, RecordType};
 use tempfile::TempDir;

@@ -16,13 +16,17 @@ impl Arguments {
     /// entrypoint may put the name in front of them.
     pub fn of(container: &Container, programs: &[&str]) -> Self {
         let commands = commands(&container.command);
-        let is_program =
-            |words: &[String], at: usize| programs.contains(&base_name(&words[at])) && (at == 0 || !words[at - 1].starts_with('-'));
         let found = commands.iter().rev().find_map(|words| {
-            let at = (0..words.len()).find(|at| is_program(words, *at))?;
+            let at = (0..words.len()).find(|at| is_program(words, *at, programs))?;
             Some(words[at + 1..].to_vec())
         });
         Arguments(found.unwrap_or_else(|| commands.concat()))
+    }
+
+    /// Whether a container's command runs one of these programs.
+    pub fn name(container: &Container, programs: &[&str]) -> bool {
+        let runs = |words: &Vec<String>| (0..words.len()).any(|at| is_program(words, at, programs));
+        commands(&container.command).iter().any(runs)
     }
 
     /// All of them.
@@ -49,6 +53,11 @@ impl Arguments {
             None => (!name.starts_with("--") && name.len() == 2).then_some(rest),
         }
     }
+}
+
+/// Whether a word names a program, and is not an option's value.
+fn is_program(words: &[String], at: usize, programs: &[&str]) -> bool {
+    programs.contains(&base_name(&words[at])) && (at == 0 || !words[at - 1].starts_with('-'))
 }
 
 /// The commands of a command line: itself, or those of the line that a shell is given.

@@ -50,9 +50,17 @@ impl Condition {
     /// # Errors
     /// Why it cannot be broken up.
     pub fn matches(&self) -> Result<(Vec<Match>, Vec<String>), String> {
-        let (kept, dropped): (Vec<Match>, Vec<Match>) = self.expand()?.into_iter().partition(Match::by_plain_request);
+        let (all, dropped): (Vec<Match>, Vec<Match>) = self.expand()?.into_iter().partition(Match::by_plain_request);
+        let mut kept: Vec<Match> = Vec::new();
+        for one in all {
+            if !kept.iter().any(|k| (&k.host, &k.path) == (&one.host, &one.path)) {
+                kept.push(one);
+            }
+        }
+        // What is left out of one way to come here is no loss where another allows the same host and path.
+        let lost = dropped.iter().filter(|m| !kept.iter().any(|k| (&k.host, &k.path) == (&m.host, &m.path)));
         let mut words: Vec<String> =
-            dropped.iter().filter_map(|m| m.others.iter().find(|o| m.holds(o) != Some(true))).map(ToString::to_string).collect();
+            lost.filter_map(|m| m.others.iter().find(|o| m.holds(o) != Some(true))).map(ToString::to_string).collect();
         words.sort();
         words.dedup();
         Ok((kept, words))

@@ -9,6 +9,7 @@ use super::{Configuration, Files, apache, caddy, envoy, haproxy, labelled, nginx
 use crate::fact::Fact;
 use crate::snapshot::objects::docker::Container;
 use crate::snapshot::software::Implementation;
+use strum::IntoEnumIterator;
 
 /// Folders that hold more than configuration: of these only the file itself is read.
 const SHARED: &[&str] =
@@ -39,6 +40,12 @@ pub fn paths_to_read(container: &Container, software: Implementation) -> Vec<Str
     let paths: Vec<String> = files.chain(folders).chain(defaults).filter(|p| seen.insert(p.clone())).collect();
     let within = |path: &String| paths.iter().any(|outer| path.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/')));
     paths.iter().filter(|p| !within(p)).cloned().collect()
+}
+
+/// The gateway software that a container's command names.
+pub fn program(container: &Container) -> Implementation {
+    let runs = |software: &Implementation| source(*software).is_some_and(|s| Arguments::name(container, s.programs));
+    Implementation::iter().find(runs).unwrap_or_default()
 }
 
 /// What a gateway is told, by its label or its files. Absent where there is nothing to read; failed where what there is cannot be read.

@@ -1,4 +1,4 @@
-//! Which pod a process belongs to, by the path of its control group.
+//! Which pod or container a process belongs to, by the path of its control group.
 //!
 //! The kubelet names a pod's group by the pod's uid: `kubepods-burstable-pod<uid with _>.slice` with the systemd driver,
 //! `kubepods/burstable/pod<uid>` with cgroupfs, below whatever else a node puts in front.
@@ -8,12 +8,12 @@ use procfs_core::{FromBufRead, ProcResult, ProcessCGroups};
 /// Digits of a container's id.
 const CONTAINER_ID: usize = 64;
 
-/// The uid of a pod, as its control group's name has it.
+/// The uid of a pod, or the id of a container, as its control group's name has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodUid(String);
 
 impl PodUid {
-    /// Takes what a kubelet may have for a uid: letters, digits and hyphens.
+    /// Takes what a kubelet may have for a uid, or an engine for a container's id: letters, digits and hyphens.
     pub fn parse(uid: &str) -> Option<Self> {
         let plain = (8..=64).contains(&uid.len()) && uid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         plain.then(|| PodUid(uid.to_owned()))
@@ -21,9 +21,11 @@ impl PodUid {
 
     /// Whether a directory of a control group tree is this pod's.
     ///
-    /// Docker and Podman name a container's group by its id: `docker-<id>.scope` with the systemd driver, `docker/<id>` with cgroupfs.
+    /// Docker and Podman name a container's group by its id: `docker-<id>.scope` with the systemd driver, `docker/<id>` with cgroupfs. The group
+    /// of Podman's monitor, `libpod-conmon-<id>.scope`, stands beside the container's and is not it.
     pub fn names(&self, directory: &str) -> bool {
-        let container = directory.strip_suffix(".scope").and_then(|scope| scope.rsplit_once('-')).map_or(directory, |(_, id)| id);
+        let scope = directory.strip_suffix(".scope").unwrap_or(directory);
+        let container = scope.strip_prefix("docker-").or_else(|| scope.strip_prefix("libpod-")).unwrap_or(scope);
         if self.0.len() == CONTAINER_ID && container == self.0 {
             return true;
         }
@@ -92,6 +94,38 @@ mod tests {
         let uid = PodUid::parse("3f1b9c0a8d7e6f5a4b3c2d1e0f9a8b7c").expect("a uid");
         let cgroup = "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod3f1b9c0a8d7e6f5a4b3c2d1e0f9a8b7c.slice/x.scope\n";
         assert!(uid.owns(cgroup).expect("lines of a control group"));
+    }
+
+    #[test]
+    fn a_container_goes_by_its_id() {
+        let id = "18bd304568ff4a5303678ee26166f964c2417245925e0144e1641ed2856a7e5a";
+        let owns = |cgroup: &str| PodUid::parse(id).expect("an id").owns(cgroup).expect("lines of a control group");
+        for cgroup in [
+            // systemd, v2, and the same for a user's own engine
+            format!("0::/system.slice/docker-{id}.scope\n"),
+            format!("0::/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{id}.scope\n"),
+            // cgroupfs, v1
+            format!("8:pids:/docker/{id}\n4:memory:/docker/{id}\n0::/\n"),
+            // Podman
+            format!("0::/machine.slice/libpod-{id}.scope/container\n"),
+            format!("0::/libpod_parent/libpod-{id}\n"),
+            // an init of its own, which makes groups below the container's
+            format!("0::/docker/{id}/init.scope\n"),
+            // from the control group namespace of a neighbour
+            format!("0::/../{id}\n"),
+        ] {
+            assert!(owns(&cgroup), "{cgroup}");
+        }
+        for cgroup in [
+            "0::/docker/18bd304568ff\n".to_owned(),
+            format!("0::/docker/{id}0\n"),
+            format!("0::/system.slice/docker-{}.scope\n", &id[1..]),
+            // Podman's monitor
+            format!("0::/machine.slice/libpod-conmon-{id}.scope\n"),
+            format!("0::/libpod_parent/libpod-conmon-{id}\n"),
+        ] {
+            assert!(!owns(&cgroup), "{cgroup}");
+        }
     }
 
     #[test]

@@ -14,12 +14,19 @@ pub struct State {
     pub started: u64,
     /// R, S, D, T …
     pub letter: char,
+    /// The number of the process that made it, or took it over; 0 where that is outside.
+    pub parent: u32,
 }
 
 /// Reads `/proc/PID/stat`.
 pub fn state(stat: &str) -> ProcResult<State> {
     let stat = Stat::from_read(stat.as_bytes())?;
-    Ok(State { name: stat.comm.escape_default().to_string(), started: stat.starttime, letter: stat.state })
+    Ok(State {
+        name: stat.comm.escape_default().to_string(),
+        started: stat.starttime,
+        letter: stat.state,
+        parent: u32::try_from(stat.ppid).unwrap_or(0),
+    })
 }
 
 /// The number that a process has in its own container: the last one of `NSpid` in `/proc/PID/status`.
@@ -56,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_does_not_shift_what_follows() {
-        assert_eq!(state(STAT).expect("a state"), State { name: "a (b) c".into(), started: 918_273, letter: 'T' });
+        assert_eq!(state(STAT).expect("a state"), State { name: "a (b) c".into(), started: 918_273, letter: 'T', parent: 1 });
         assert!(state("").is_err());
     }
 
@@ -64,7 +71,7 @@ mod tests {
     fn stopped_and_waiting_processes_are_counted() {
         let mut processes = Processes::default();
         for letter in ['S', 'T', 'D', 'R'] {
-            processes.add(&State { name: String::new(), started: 0, letter });
+            processes.add(&State { name: String::new(), started: 0, letter, parent: 1 });
         }
         assert_eq!(processes, Processes { count: 4, stopped: 1, uninterruptible: 1 });
     }

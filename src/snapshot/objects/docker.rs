@@ -350,6 +350,13 @@ impl Network {
         self.options.get("com.docker.network.bridge.enable_icc").is_none_or(|v| v != "false")
     }
 
+    /// The bridge's interface on the engine's host (com.docker.network.bridge.name, else `br-` and the id's first 12 digits).
+    pub fn interface(&self) -> Option<String> {
+        let named = self.options.get("com.docker.network.bridge.name").cloned();
+        let is_bridge = self.driver == "bridge";
+        named.or_else(|| Some(format!("br-{}", self.id.get(..12)?))).filter(|_| is_bridge)
+    }
+
     /// Whether an address is of its subnets.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.subnets.iter().any(|s| s.contains(&ip))
