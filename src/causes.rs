@@ -9,6 +9,7 @@ mod look;
 mod nodes;
 mod ports;
 mod redirect;
+mod swallowed;
 mod undelivered;
 mod upstream;
 

@@ -1,10 +1,12 @@
 //! Causes that only containers of a Docker engine have.
 
+mod filter;
 mod lost;
 mod meant;
 mod state;
 
 super::group![
+    docker_address_pools_exhausted,
     docker_alias_typo,
     docker_compose_project_isolation,
     docker_container_created_not_started,
@@ -14,11 +16,21 @@ super::group![
     docker_container_restarting,
     docker_default_bridge_no_dns,
     docker_different_networks,
+    docker_embedded_dns_broken,
+    docker_forward_drop,
     docker_gateway_exited,
+    docker_host_firewall_blocks_bridge,
     docker_host_gateway_missing,
     docker_icc_disabled,
     docker_internal_network,
+    docker_iptables_flushed,
+    docker_mtu_mismatch,
     docker_netns_owner_dead,
     docker_port_already_allocated,
+    docker_raw_drop_unpublished,
+    docker_rootless_or_desktop_no_route,
     docker_start_order,
+    docker_subnet_overlap,
+    docker_user_chain_drop,
+    docker_userland_proxy_loopback,
 ];

@@ -11,8 +11,8 @@ pub struct Packet {
     pub input: Option<String>,
     /// The interface that it goes out by; none as well where it is for the host itself, in whose chains no rule names one.
     pub output: Option<String>,
-    /// Its source.
-    pub source: IpAddr,
+    /// Its source; none for any.
+    pub source: Option<IpAddr>,
     /// Its destination, after what has been translated.
     pub destination: IpAddr,
     /// Its protocol.
@@ -43,8 +43,8 @@ pub enum State {
 
 impl Packet {
     /// The first packet of a TCP connection; no interface is known.
-    pub fn first(source: IpAddr, destination: IpAddr, port: u16) -> Self {
-        Packet { input: None, output: None, source, destination, protocol: Protocol::Tcp, port, state: State::New }
+    pub fn first(source: impl Into<Option<IpAddr>>, destination: IpAddr, port: u16) -> Self {
+        Packet { input: None, output: None, source: source.into(), destination, protocol: Protocol::Tcp, port, state: State::New }
     }
 
     /// The same packet, by these interfaces.
