@@ -3,12 +3,14 @@
 //! A cause is data (what it is called, means, looks like) and one pure function of a [`Case`]. The engine loops over
 //! [`all`]; it calls no cause by name. To add one: its file, its folder under `tests/causes/`, one word in its group's list.
 
+mod behind;
 mod case;
 mod finding;
 mod look;
 mod nodes;
 mod ports;
 mod redirect;
+mod remedy;
 mod swallowed;
 mod undelivered;
 mod upstream;
@@ -25,6 +27,7 @@ pub mod route;
 pub mod service;
 pub mod socket;
 
+pub use behind::Behind;
 pub use case::{Case, EndToEnd, EndpointView, NO_SUCH_HOST, Observations, endpoint_request, known, sample};
 pub use finding::{FindingBuilder, line_from};
 pub use look::Look;

@@ -4,6 +4,7 @@
 
 mod agent;
 mod cluster;
+mod containers;
 mod diagnose;
 mod docs;
 mod duration;
@@ -12,6 +13,7 @@ mod examine;
 mod explain;
 mod log;
 mod manifests;
+mod probe_stdio;
 mod progress;
 mod select;
 mod selector;
@@ -54,6 +56,9 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Answer probes on standard input, one a line, in a helper's container
+    #[command(hide = true)]
+    ProbeStdio,
     /// Write the causes' pages to a folder
     #[command(hide = true)]
     Docs(docs::Arguments),
@@ -86,6 +91,13 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "culprit", &mut script);
             print(&String::from_utf8_lossy(&script))
+        }
+        Command::ProbeStdio => {
+            let runtime = runtime()?;
+            let ended = runtime.block_on(probe_stdio::run());
+            // A thread may still wait for input that never comes.
+            runtime.shutdown_background();
+            ended
         }
         Command::Docs(arguments) => docs::run(&arguments),
     }

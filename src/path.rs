@@ -151,7 +151,7 @@ impl Path {
 
     /// The server name that the gateway sends in TLS.
     pub fn server_name_sent(&self) -> Option<String> {
-        self.container.as_ref().map_or_else(|| self.route.asked_host(), |c| c.upstream.server_name.clone())
+        self.container.as_ref().map_or_else(|| self.route.asked_host(), |c| c.server_name())
     }
 }
 

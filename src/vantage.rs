@@ -5,9 +5,12 @@
 #[cfg(target_os = "linux")]
 pub mod container;
 #[cfg(target_os = "linux")]
+pub mod here;
+#[cfg(target_os = "linux")]
 pub mod inside;
 pub mod local;
 pub mod placed;
+pub mod stdio;
 
 use futures::future::BoxFuture;
 

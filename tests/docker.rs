@@ -11,7 +11,7 @@ use culprit::fact::Fact;
 use culprit::probe::{LogLine, Observation, Outcome, PodRef, Probe, Question, Signature};
 use culprit::snapshot::objects::docker::Engine;
 use culprit::vantage::Vantage;
-use culprit::vantage::container::{Containers, Home, Logs};
+use culprit::vantage::container::{Containers, HELPER_LABEL, Helpers, Home, Logs};
 use culprit::vantage::inside::Roots;
 use futures::future::BoxFuture;
 
@@ -203,4 +203,91 @@ async fn the_packet_filter_is_the_engines_hosts() {
     // Between two bridges the engine drops.
     let between = packet.by(bridge, Some("docker0".into()));
     assert!(firewall.fate("filter", "FORWARD", &between).certain().is_some(), "{:?}", firewall.fate("filter", "FORWARD", &between));
+}
+
+/// The image of helpers: this program on the tools' image.
+fn helper_image() -> String {
+    let name = format!("localhost/culprit-helper-{}:test", std::process::id());
+    let made = docker(&["create", IMAGE]);
+    docker(&["cp", env!("CARGO_BIN_EXE_culprit"), &format!("{made}:/culprit")]);
+    docker(&["commit", "--change", "ENTRYPOINT [\"/culprit\"]", "--change", "USER 65532:65532", &made, &name]);
+    docker(&["rm", &made]);
+    name
+}
+
+fn helpers_left() -> Vec<String> {
+    docker(&["ps", "--all", "--quiet", "--filter", &format!("label={HELPER_LABEL}")]).lines().map(str::to_owned).collect()
+}
+
+/// Containers whose processes are not seen from here, as those of an engine elsewhere.
+fn elsewhere(image: &str) -> Containers {
+    let roots = Roots { proc: "/var/empty".into(), groups: "/var/empty".into() };
+    let docker = bollard::Docker::connect_with_unix(&engine_url(), 60, bollard::API_DEFAULT_VERSION).expect("a client");
+    Containers::new(roots, Home::Elsewhere, Box::new(OneLine)).helped_by(Helpers::new(docker, Some(image.to_owned())))
+}
+
+async fn until_none_is_left() {
+    for _ in 0..100 {
+        if helpers_left().is_empty() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("helpers are left: {:?}", helpers_left());
+}
+
+#[tokio::test]
+#[ignore = "asks a Docker engine"]
+async fn helpers_ask_where_namespaces_cannot_be_entered_and_are_removed() {
+    let (stack, image) = (Stack::start("helper"), helper_image());
+    let containers = elsewhere(&image);
+    let (gateway, web) = (stack.container("gateway"), stack.container("web"));
+    let vantage = containers.of(gateway.clone());
+    let probes = [
+        Probe::connect(stack.address("web", WEB)),
+        Probe::connect(stack.address("web", LOOPBACK)),
+        Probe::connect(([127, 0, 0, 1], 80).into()),
+        Probe::connect(([127, 0, 0, 1], LOOPBACK).into()).from_container(&web),
+        resolve("shop"),
+        resolve("partner.test"),
+    ];
+    let seen = futures::future::join_all(probes.iter().map(|probe| vantage.ask(probe))).await;
+    assert_eq!(seen[0].vantage, format!("{gateway} (helper)"));
+    assert_eq!(seen[3].vantage, format!("{web} (helper)"));
+    assert!(seen.iter().zip(&probes).all(|(seen, probe)| seen.probe == *probe));
+    assert_eq!(seen[1].signature(), Some(Signature::Refused));
+    let outcomes = [0, 2, 3, 4, 5].map(|n| seen[n].outcome.clone());
+    let resolved = |ip| Outcome::Resolved(vec![ip]);
+    let expected = [Outcome::Connected, Outcome::Connected, Outcome::Connected];
+    assert_eq!(outcomes[..3], expected);
+    assert_eq!(outcomes[3..], [resolved(stack.address("web", WEB).ip()), resolved(IpAddr::from([192, 0, 2, 9]))]);
+    let look = inside(vantage.ask(&Probe::new(Question::Look(web.clone()))).await);
+    assert!(matches!(look.listens_at(stack.address("web", WEB).ip(), LOOPBACK), Listens::LoopbackOnly(_)), "{look:?}");
+    let host = vantage.ask(&Probe::new(Question::Look(PodRef::docker_host()))).await;
+    assert_eq!(host.vantage, "the engine's host (helper)");
+    assert!(inside(host).at(WEB).next().is_none());
+    assert_eq!(helpers_left().len(), 3);
+    containers.close().await;
+    until_none_is_left().await;
+    // A helper whose owner ends without a word ends as well.
+    let (probe, of) = (probes[0].clone(), image.clone());
+    let killed = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let seen = runtime.block_on(async { elsewhere(&of).of(gateway).ask(&probe).await });
+        runtime.shutdown_background();
+        seen.outcome
+    });
+    assert_eq!(killed.join().expect("the thread ends"), Outcome::Connected);
+    until_none_is_left().await;
+    docker(&["rmi", &image]);
+}
+
+#[tokio::test]
+#[ignore = "asks a Docker engine"]
+async fn without_its_image_a_helper_is_not_pulled() {
+    let stack = Stack::start("image");
+    let containers = elsewhere("localhost/nobody-has-this:1");
+    let seen = containers.of(stack.container("gateway")).ask(&Probe::connect(stack.address("web", WEB))).await;
+    let Outcome::NotSent(why) = &seen.outcome else { panic!("it was sent: {seen:?}") };
+    assert!(why.contains("docker pull localhost/nobody-has-this:1"), "{why}");
 }

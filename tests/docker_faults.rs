@@ -116,6 +116,7 @@ impl Fault {
         }
     }
 
+    #[expect(clippy::print_stdout, reason = "whoever waits wants to see how far it is")]
     fn run(&self) -> Row {
         let mut row = Row { name: self.name.clone(), ..Row::default() };
         let _ = self.shell("clean");
@@ -123,6 +124,7 @@ impl Fault {
             row.wrong.push(why);
         }
         let _ = self.shell("clean");
+        println!("{}: {}", row.name, if row.wrong.is_empty() { "right".to_owned() } else { row.wrong.join("; ") });
         row
     }
 

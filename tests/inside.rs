@@ -121,6 +121,16 @@ async fn a_look_shows_who_listens_and_what_runs_out() {
 }
 
 #[tokio::test]
+async fn where_the_first_process_is_hidden_the_runtime_shows_the_groups_and_the_nodes_connections() {
+    let _alone = ALONE.lock().await;
+    let pod = start("runtime");
+    let web = pod.reference();
+    let seen = inside(Pods::new(pod.roots_by_runtime()).ask(&web, &Probe::new(Question::Look(web.clone()))).await);
+    assert_eq!(seen.pids, Some(Usage { used: 99, limit: Some(100) }));
+    assert_eq!(seen.conntrack.is_some(), std::path::Path::new("/proc/sys/net/netfilter/nf_conntrack_count").exists());
+}
+
+#[tokio::test]
 async fn connections_that_a_full_queue_drops_are_counted() {
     let _alone = ALONE.lock().await;
     let pod = start("full");

@@ -1,7 +1,8 @@
 //! Building findings, so that a cause's check reads as what it says.
 
 use crate::api::{Confidence, Evidence, EvidenceKind, Finding, Fix, ObjectField, Proof};
-use crate::causes::{Cause, Look};
+use crate::causes::remedy::Remedy;
+use crate::causes::{Case, Cause, EndpointView, Look};
 use crate::probe::Observation;
 use crate::snapshot::objects::ObjectRef;
 
@@ -29,6 +30,40 @@ impl FindingBuilder {
     pub fn object(mut self, object: &ObjectRef, field: &str) -> Self {
         self.0.objects.push(object_field(object, field));
         self
+    }
+
+    /// Names what runs behind an endpoint, where it is known.
+    #[must_use]
+    pub fn behind(self, view: &EndpointView<'_>) -> Self {
+        match view.behind() {
+            Some(behind) => self.object(&behind.reference(), ""),
+            None => self,
+        }
+    }
+
+    /// The same, with the command that shows its log.
+    #[must_use]
+    pub fn read_log_of(self, view: &EndpointView<'_>) -> Self {
+        match view.behind() {
+            Some(behind) => self.behind(view).command(behind.logs()),
+            None => self,
+        }
+    }
+
+    /// Names what the route leads to: its Service and a field of that, or the place in a gateway container's configuration.
+    #[must_use]
+    pub fn backend(self, case: &Case<'_>, field: &str) -> Self {
+        match (&case.path.container, case.service_ref()) {
+            (Some(route), _) => self.object(&route.gateway.reference(), &case.path.route.field),
+            (None, Some(service)) => self.object(&service, field),
+            (None, None) => self,
+        }
+    }
+
+    /// Says how to mend it by a change of the gateway.
+    #[must_use]
+    pub fn remedy(self, remedy: Remedy) -> Self {
+        remedy.commands.into_iter().fold(self.fix(remedy.summary), FindingBuilder::command)
     }
 
     /// Adds what a probe saw.

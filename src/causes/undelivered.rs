@@ -131,19 +131,22 @@ fn refusal(gateway: Implementation, error: &HeadError) -> Option<Confidence> {
 }
 
 /// Adds the pod that answers so, its log, and the command that shows the raw answer.
-pub fn point_at(case: &Case<'_>, mut finding: FindingBuilder, view: &EndpointView<'_>) -> FindingBuilder {
-    if let Some(pod) = view.endpoint.pod.known() {
-        let logs = format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name);
-        finding = finding.object(&pod.reference(), "").command(logs);
-    }
+pub fn point_at(case: &Case<'_>, finding: FindingBuilder, view: &EndpointView<'_>) -> FindingBuilder {
+    let finding = finding.read_log_of(view);
     raw_answer(case, view).into_iter().fold(finding, |f, command| f.command(command))
 }
 
-/// A command that shows a pod's raw answer to the route's request.
+/// A command that shows the raw answer of what is behind an endpoint to the route's request. Nothing where its address cannot be reached from
+/// where the command is typed.
 pub fn raw_answer(case: &Case<'_>, view: &EndpointView<'_>) -> Option<String> {
-    let (pod, port) = (view.endpoint.pod.known()?, view.endpoint.port?);
     let (scheme, insecure) = if case.path.backend.scheme.is_tls() { ("https", "k") } else { ("http", "") };
     let host = case.path.route.asked_host().map(|h| format!(" -H 'Host: {h}'")).unwrap_or_default();
+    let (curl, path) = (format!("curl -si{insecure} --raw{host} {scheme}:/"), case.path.path_sent());
+    if let Some(route) = &case.path.container {
+        let to = view.endpoint.socket().filter(|_| !route.host.engine.is_apart())?;
+        return Some(format!("{curl}/{to}{path} | cat -v"));
+    }
+    let (pod, port) = (view.endpoint.pod.known()?, view.endpoint.port?);
     let forward = format!("kubectl -n {} port-forward {} 18080:{port}", pod.meta.namespace, pod.meta.name);
-    Some(format!("{forward} & sleep 2; curl -si{insecure} --raw{host} {scheme}://127.0.0.1:18080{} | cat -v", case.path.route.asked_path()))
+    Some(format!("{forward} & sleep 2; {curl}/127.0.0.1:18080{path} | cat -v"))
 }

@@ -39,6 +39,13 @@ const TRAEFIK_TRANSPORT: &str = "traefik.ingress.kubernetes.io/service.serverstr
 
 /// The server name that the gateway sends.
 pub fn server_name(case: &Case<'_>) -> ServerName {
+    if let Some(route) = &case.path.container {
+        return match (route.server_name(), implementation(case)) {
+            (Some(name), _) => ServerName::Name(name),
+            (None, Implementation::Envoy | Implementation::Apache | Implementation::Other) => ServerName::Unknown,
+            (None, _) => ServerName::Nothing,
+        };
+    }
     let external = external_name(case);
     match (implementation(case), external) {
         (Implementation::Traefik, _) if of_service(case, TRAEFIK_TRANSPORT).is_some() => ServerName::Unknown,
@@ -56,6 +63,9 @@ pub fn server_name(case: &Case<'_>) -> ServerName {
 
 /// Whether the gateway checks the backends' certificates.
 pub fn verifies(case: &Case<'_>) -> Checks {
+    if let Some(route) = &case.path.container {
+        return if route.upstream.verifies { Checks::Yes } else { Checks::No };
+    }
     let any = |names: &[&str]| names.iter().any(|n| of_any(case, n).is_some());
     match implementation(case) {
         Implementation::Traefik if of_service(case, TRAEFIK_TRANSPORT).is_some() => Checks::Unknown,
@@ -70,6 +80,9 @@ pub fn verifies(case: &Case<'_>) -> Checks {
 
 /// Whether the gateway is given certificate authorities of its own for backends, so that a private one may be trusted.
 fn has_own_authorities(case: &Case<'_>) -> bool {
+    if case.path.container.is_some() {
+        return true;
+    }
     match implementation(case) {
         Implementation::Traefik => has_flag(case, "serverstransport.rootcas") || of_service(case, TRAEFIK_TRANSPORT).is_some(),
         _ => true,
@@ -78,6 +91,9 @@ fn has_own_authorities(case: &Case<'_>) -> bool {
 
 /// The name that the gateway looks for in a backend's certificate, where that is known.
 fn expected_name(case: &Case<'_>, to: SocketAddr) -> Option<String> {
+    if let Some(route) = &case.path.container {
+        return route.expected_name();
+    }
     match implementation(case) {
         Implementation::Traefik if of_service(case, TRAEFIK_TRANSPORT).is_some() => None,
         Implementation::Traefik => Some(external_name(case).unwrap_or_else(|| to.ip().to_string())),
@@ -86,23 +102,39 @@ fn expected_name(case: &Case<'_>, to: SocketAddr) -> Option<String> {
     }
 }
 
-/// The Host that the gateway sends in place of the client's, and the object and annotation that make it.
-pub fn rewritten_host(case: &Case<'_>, to: SocketAddr) -> Option<(String, ObjectRef, String)> {
+/// A Host that the gateway sends in place of the client's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The Host.
+    pub host: String,
+    /// The object that makes it.
+    pub by: ObjectRef,
+    /// The annotation, or the place in the gateway's configuration.
+    pub setting: String,
+}
+
+impl Rewritten {
+    /// The field of the object.
+    pub fn field(&self) -> String {
+        if self.by.kind == Kind::Container { self.setting.clone() } else { format!("metadata.annotations[{}]", self.setting) }
+    }
+}
+
+/// The Host that the gateway sends in place of the client's.
+pub fn rewritten_host(case: &Case<'_>, to: SocketAddr) -> Option<Rewritten> {
     const PASS: &str = "traefik.ingress.kubernetes.io/service.passhostheader";
-    let ingress = || case.target().clone();
+    let by_ingress = |host: String, annotation: &str| Rewritten { host, by: case.target().clone(), setting: annotation.to_owned() };
+    if let Some(route) = &case.path.container {
+        let setting = case.path.route.field.clone();
+        return Some(Rewritten { host: route.host_header()?, by: route.gateway.reference(), setting });
+    }
     match implementation(case) {
         Implementation::Traefik if of_service(case, PASS).as_deref() == Some("false") => {
             let host = external_name(case).map_or_else(|| to.to_string(), |name| format!("{name}:{}", to.port()));
-            Some((host, case.service_ref()?, PASS.to_owned()))
+            Some(Rewritten { host, by: case.service_ref()?, setting: PASS.to_owned() })
         }
-        Implementation::Nginx => {
-            let host = nginx(case, "upstream-vhost")?;
-            Some((host, ingress(), "nginx.ingress.kubernetes.io/upstream-vhost".to_owned()))
-        }
-        Implementation::Haproxy => {
-            let host = of_ingress(case, "haproxy.org/set-host")?;
-            Some((host, ingress(), "haproxy.org/set-host".to_owned()))
-        }
+        Implementation::Nginx => nginx(case, "upstream-vhost").map(|host| by_ingress(host, "nginx.ingress.kubernetes.io/upstream-vhost")),
+        Implementation::Haproxy => of_ingress(case, "haproxy.org/set-host").map(|host| by_ingress(host, "haproxy.org/set-host")),
         _ => None,
     }
 }
@@ -132,22 +164,6 @@ fn of_service(case: &Case<'_>, annotation: &str) -> Option<String> {
 
 fn of_any(case: &Case<'_>, annotation: &str) -> Option<String> {
     of_service(case, annotation).or_else(|| of_ingress(case, annotation))
-}
-
-/// The command that names a ServersTransport, which is still to be made, at the Service.
-pub fn name_transport(case: &Case<'_>) -> String {
-    let namespace = case.namespace();
-    let service = case.path.route.service.as_ref().map(|s| s.name.to_string()).unwrap_or_default();
-    format!(
-        "kubectl -n {namespace} annotate service {service} \
-         traefik.ingress.kubernetes.io/service.serverstransport={namespace}-NAME@kubernetescrd"
-    )
-}
-
-/// The command that names a Secret for TLS to backends at the Ingress, as ingress-nginx reads it.
-pub fn name_secret(case: &Case<'_>) -> String {
-    let (namespace, ingress) = (case.namespace(), &case.target().key.name);
-    format!("kubectl -n {namespace} annotate ingress {ingress} nginx.ingress.kubernetes.io/proxy-ssl-secret={namespace}/SECRET")
 }
 
 /// The name that an ExternalName Service stands for.

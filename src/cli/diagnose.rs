@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::cluster::{self, Cluster};
+use super::containers::{self, Asked};
 use super::examine::{Output, Run, answer, exit_code};
 use super::progress::Bar;
 use super::select::{Wanted, specs};
@@ -24,12 +25,12 @@ use crate::vantage::local::Local;
 /// Namespace of manifests that name none.
 const DEFAULT_NAMESPACE: &str = "default";
 /// Time between two looks while waiting.
-const AGAIN: Duration = Duration::from_secs(1);
+pub const AGAIN: Duration = Duration::from_secs(1);
 
 /// Arguments of `culprit diagnose`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// What to diagnose: ingress/NAME or service/NAME; every Ingress where it is left out
+    /// What to diagnose: ingress/NAME or service/NAME, every Ingress where it is left out; container/NAME or compose/PROJECT on a Docker engine
     #[arg(value_name = "TARGET", num_args = 0..=2)]
     target: Vec<String>,
     /// Namespace of the target
@@ -43,7 +44,7 @@ pub struct Arguments {
     selector: Option<String>,
     /// Format of the answer
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
-    output: Output,
+    pub output: Output,
     /// Diagnose manifests instead of a cluster: a file, a folder, or - for standard input. Nothing is asked
     #[arg(short, long, value_name = "PATH")]
     filename: Vec<PathBuf>,
@@ -58,16 +59,34 @@ pub struct Arguments {
     wait: Option<Duration>,
     /// Limit of one request to a route, such as 500ms or 5s
     #[arg(long, value_name = "DURATION", value_parser = duration::request_limit, conflicts_with = "filename")]
-    timeout: Option<String>,
+    pub timeout: Option<String>,
     /// Routes diagnosed at once
     #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    concurrency: u16,
+    pub concurrency: u16,
+    /// Docker engine: unix:///path, tcp://host:port or ssh://user@host; as the docker client finds it where it is left out
+    #[arg(long, value_name = "URL", conflicts_with_all = ["filename", "namespace", "all_namespaces", "selector", "write_status"])]
+    pub docker_host: Option<String>,
     #[command(flatten)]
     cluster: cluster::Arguments,
 }
 
+impl Arguments {
+    /// When waiting ends; none where nobody waits.
+    pub fn until(&self) -> Option<Instant> {
+        self.wait.map(|wait| Instant::now() + wait)
+    }
+}
+
+/// Whether another look fits in.
+pub fn is_time_for_another(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() + AGAIN <= until)
+}
+
 /// Runs it.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    if let Some(asked) = Asked::parse(&arguments.target, arguments.docker_host.is_some())? {
+        return containers::run(&arguments, &asked).await;
+    }
     let labels = arguments.selector.as_deref().map(LabelFilter::parse).transpose()?;
     let named = Named::parse(&arguments.target)?;
     if arguments.filename.is_empty() {
@@ -108,11 +127,11 @@ async fn online(arguments: &Arguments, named: Option<&Named>, labels: Option<&La
     let scope = (!arguments.all_namespaces).then_some(namespace);
     let wanted = Wanted { target: named.map(|named| named.within(namespace)), namespace: scope, labels };
     let vantage = cluster::here();
-    let until = arguments.wait.map(|wait| Instant::now() + wait);
+    let until = arguments.until();
     let look = loop {
         let look = look(arguments, &cluster, &wanted, namespace, &vantage).await?;
         let healthy = look.reports.iter().all(|r| r.verdict() == Verdict::Healthy);
-        if healthy || until.is_none_or(|until| Instant::now() + AGAIN > until) {
+        if healthy || !is_time_for_another(until) {
             break look;
         }
         tokio::time::sleep(AGAIN).await;

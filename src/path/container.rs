@@ -51,6 +51,24 @@ pub enum Leads {
     Name,
 }
 
+impl ServerPath {
+    /// Whether it leads to an address and port, as the engine declares it.
+    pub fn leads_to(&self, to: SocketAddr) -> bool {
+        let ip = to.ip();
+        let leads = match &self.leads {
+            Leads::Loopback(address) | Leads::Host(address) | Leads::Address(address) => *address == ip,
+            Leads::Containers(found) => found.iter().any(|(_, address)| *address == ip),
+            Leads::Name => false,
+        };
+        leads && self.server.port == to.port()
+    }
+
+    /// Whether the configuration names it by an address.
+    pub fn is_address(&self) -> bool {
+        self.server.host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+    }
+}
+
 impl ContainerRoute {
     /// The upstream as the configuration writes it, for messages.
     pub fn upstream_name(&self) -> String {
@@ -73,6 +91,32 @@ impl ContainerRoute {
                 (None, None) => return None,
             }),
         }
+    }
+
+    /// The server name that the gateway sends in TLS. Gateways in Go send the server's own where it is a name (`crypto/tls`).
+    pub fn server_name(&self) -> Option<String> {
+        let of_server = || match implementation(&self.gateway) {
+            Implementation::Traefik | Implementation::Caddy => self.only_host().filter(|host| host.parse::<IpAddr>().is_err()),
+            _ => None,
+        };
+        self.upstream.server_name.clone().or_else(of_server)
+    }
+
+    /// The name that the gateway looks for in the upstream's certificate, where that is known. nginx looks for what follows `proxy_pass`,
+    /// whether or not it sends it.
+    pub fn expected_name(&self) -> Option<String> {
+        let by_default = || match implementation(&self.gateway) {
+            Implementation::Traefik | Implementation::Caddy => self.only_host(),
+            Implementation::Nginx => self.upstream.name.clone().or_else(|| self.only_host()),
+            _ => None,
+        };
+        self.upstream.server_name.clone().or_else(by_default)
+    }
+
+    /// The host of all servers, where it is one.
+    fn only_host(&self) -> Option<String> {
+        let first = self.upstream.servers.first()?;
+        self.upstream.servers.iter().all(|s| s.host == first.host).then(|| first.host.clone())
     }
 
     /// The path that the upstream gets for a client's.

@@ -2,12 +2,19 @@
 //!
 //! A probe goes where it names (`Probe.from`, `Question::Look`), else inside the gateway's container. The engine's host is the network that
 //! the engine itself lives in: a machine's own, or that of a user's or of an engine within a container.
+//!
+//! Namespaces are entered where that is possible. Where it is not, as without root or where the engine is on another machine, a helper is
+//! asked that the engine runs there. Observations say which.
 
 mod firewall;
+mod helper;
 mod home;
+mod logs;
+mod pipe;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -18,7 +25,11 @@ use crate::evidence::firewall::Firewall;
 use crate::evidence::inside::membership::PodUid;
 use crate::fact::Fact;
 use crate::probe::{LogLine, Observation, Outcome, PodRef, Probe, Question};
+pub use helper::{Helpers, IMAGE as HELPER_IMAGE, LABEL as HELPER_LABEL};
 pub use home::Home;
+
+/// Where a helper was needed, entering is not tried again for so long.
+const APART: Duration = Duration::from_secs(60);
 
 /// What reads containers' logs: the engine.
 pub trait Logs: Send + Sync {
@@ -33,6 +44,9 @@ pub struct Containers {
     logs: Box<dyn Logs>,
     /// Whether one of them was entered: then the engine is on this machine, and what is not found is not there.
     entered: AtomicBool,
+    helpers: Option<Helpers>,
+    /// When a helper was asked for want of being able to enter; entering is not tried for a while then.
+    apart: Mutex<Option<Instant>>,
 }
 
 /// The containers of an engine as the vantage of one gateway.
@@ -46,7 +60,21 @@ pub struct Inside<'a> {
 impl Containers {
     /// Of an engine whose containers' processes and control groups are found here.
     pub fn new(roots: Roots, home: Home, logs: Box<dyn Logs>) -> Self {
-        Containers { pods: Pods::of_containers(roots), home, logs, entered: AtomicBool::new(false) }
+        let (pods, entered) = (Pods::of_containers(roots), AtomicBool::new(false));
+        Containers { pods, home, logs, entered, helpers: None, apart: Mutex::default() }
+    }
+
+    /// Asks helpers where namespaces cannot be entered.
+    #[must_use]
+    pub fn helped_by(self, helpers: Helpers) -> Self {
+        Containers { helpers: Some(helpers), ..self }
+    }
+
+    /// Lets the helpers go, and waits a little until they are gone.
+    pub async fn close(&self) {
+        if let Some(helpers) = &self.helpers {
+            helpers.close().await;
+        }
     }
 
     /// The vantage of a gateway's container.
@@ -69,10 +97,43 @@ impl Containers {
         let at = Timestamp::now();
         // The place is chosen; whoever sends the probe need not know of it.
         let plain = Probe { from: None, ..probe.clone() };
-        match self.enter_and_ask(place, gateway, &plain).await {
+        let answer = match &self.helpers {
+            Some(helpers) => self.enter_or_help(helpers, place, gateway, &plain).await,
+            None => self.enter_and_ask(place, gateway, &plain).await.map_err(|error| error.to_string()),
+        };
+        match answer {
             Ok(seen) => Observation { probe: probe.clone(), ..seen },
-            Err(error) => Observation::not_sent(probe.clone(), place.to_string(), at, error.to_string()),
+            Err(why) => Observation::not_sent(probe.clone(), place.to_string(), at, why),
         }
+    }
+
+    async fn enter_or_help(&self, helpers: &Helpers, place: &PodRef, gateway: &PodRef, probe: &Probe) -> Result<Observation, String> {
+        let why_not = match self.seems_apart() {
+            true => None,
+            false => match self.enter_and_ask(place, gateway, probe).await {
+                Err(error) if error.is_inability() && !self.is_final(place) => Some(error),
+                answer => return answer.map_err(|error| error.to_string()),
+            },
+        };
+        let answer = helpers.ask(place, probe).await;
+        // The host alone may not be found for other reasons.
+        if answer.is_ok() && why_not.is_some() && *place != PodRef::docker_host() {
+            *self.lock_apart() = Some(Instant::now());
+        }
+        answer.map_err(|error| why_not.map_or_else(|| error.to_string(), |why_not| format!("{why_not}; {error}")))
+    }
+
+    fn seems_apart(&self) -> bool {
+        self.lock_apart().is_some_and(|since| since.elapsed() < APART)
+    }
+
+    fn lock_apart(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a helper could not do it either: where containers can be entered, one that cannot does not run.
+    fn is_final(&self, place: &PodRef) -> bool {
+        self.entered.load(Ordering::Relaxed) && *place != PodRef::docker_host()
     }
 
     async fn enter_and_ask(&self, place: &PodRef, gateway: &PodRef, probe: &Probe) -> Result<Observation, Error> {
@@ -95,7 +156,7 @@ impl Containers {
     }
 
     async fn log(&self, container: &PodRef, probe: &Probe) -> Observation {
-        let (at, begun) = (Timestamp::now(), std::time::Instant::now());
+        let (at, begun) = (Timestamp::now(), Instant::now());
         let read = tokio::time::timeout(probe.timeout, self.logs.read(container)).await;
         let outcome = match read {
             Ok(Ok(lines)) => Outcome::Logged(lines),

@@ -4,7 +4,6 @@ set -euo pipefail
 IMAGE=localhost/tools:1
 TRAEFIK=localhost/traefik:3
 RIG=$(cd "$(dirname "${BASH_SOURCE[0]}")/../cluster" && pwd)
-mkdir -p "$DIR"
 
 network() { docker network create "$@" >/dev/null; }
 
@@ -28,6 +27,7 @@ gateway() {
 
 configure() { # configure UPSTREAM: writes the gateway's configuration
   local host=${1%:*} port=${1##*:}
+  mkdir -p "$DIR"
   case $GATEWAY in
   nginx) cat >"$DIR/gateway.conf" <<CONF
 pid /tmp/nginx.pid;

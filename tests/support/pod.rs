@@ -90,6 +90,15 @@ impl Pod {
         Roots { proc: self.proc(), groups: self.trees.path().join("cgroup") }
     }
 
+    /// The same on a node that hides its first process: control groups are seen as the process that started the pod sees them.
+    pub fn roots_by_runtime(&self) -> Roots {
+        let runtime = self.proc().join(std::process::id().to_string());
+        fs::create_dir_all(runtime.join("root/sys/fs")).expect("a folder");
+        symlink(self.trees.path().join("cgroup"), runtime.join("root/sys/fs/cgroup")).expect("a link");
+        symlink(Path::new("/proc").join(std::process::id().to_string()).join("ns"), runtime.join("ns")).expect("a link");
+        Roots { proc: self.proc(), groups: self.proc().join("1/root/sys/fs/cgroup") }
+    }
+
     /// What the process tree says of the process' control group.
     pub fn set_group(&self, lines: &str) {
         fs::write(self.proc().join(self.process.id().to_string()).join("cgroup"), lines).expect("a control group's file");

@@ -44,15 +44,15 @@ fn check(case: &Case<'_>) -> Judgement {
     let malformed = first.seen.response().is_some_and(|r| r.chunks_malformed);
     let what = if malformed { "are malformed" } else { "end without the last one" };
     let message = format!(
-        "The application behind Service {} announces a body in chunks, and they {what} ({}).",
-        case.service_name(),
+        "The application behind {} announces a body in chunks, and they {what} ({}).",
+        case.backend_name(),
         case.share(found.len())
     );
     let finding = CAUSE
         .finding(Confidence::Proven, message)
         .saw(lost.failure)
         .saw(first.seen)
-        .states(format!("asked directly, the pods announce chunks that {what}"))
+        .states(format!("asked directly, the {} announce chunks that {what}", case.members()))
         .proof(lost.failure.to_string(), format!("{}: the chunks {what}", first.seen))
         .fix("Let the server write Transfer-Encoding and the chunks; never set or copy that header by hand.");
     Ok(undelivered::point_at(case, finding, first).into())

@@ -53,8 +53,8 @@ fn check(case: &Case<'_>) -> Judgement {
         return Ok(None);
     }
     let message = format!(
-        "The pods of Service {} accept requests and hang up without an answer: {} ({}).",
-        case.service_name(),
+        "The {} accept requests and hang up without an answer: {} ({}).",
+        case.members_name(),
         first.seen.outcome_text(),
         case.share(views.len())
     );
@@ -62,10 +62,7 @@ fn check(case: &Case<'_>) -> Judgement {
     for other in others {
         finding = finding.saw(other);
     }
-    if let Some(pod) = first.endpoint.pod.known() {
-        finding =
-            finding.object(&pod.reference(), "").command(format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name));
-    }
+    finding = finding.read_log_of(first);
     Ok(finding
         .fix("Read the application's log of that second: allowed hosts, address filters, or another protocol that it waits for.")
         .into())

@@ -44,8 +44,8 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some((first, announced)) = found.first() else { return Ok(None) };
     let length = first.seen.response().map(|r| r.body_length).unwrap_or_default();
     let message = format!(
-        "The application behind Service {} announces a longer body than it sends, and closes the connection ({}).",
-        case.service_name(),
+        "The application behind {} announces a longer body than it sends, and closes the connection ({}).",
+        case.backend_name(),
         case.share(found.len())
     );
     let what = format!("{length} of {announced} bytes came");
@@ -53,7 +53,7 @@ fn check(case: &Case<'_>) -> Judgement {
         .finding(Confidence::Proven, message)
         .saw(lost.failure)
         .saw(first.seen)
-        .states(format!("asked directly, the pods announce more than they send: {what}"))
+        .states(format!("asked directly, the {} announce more than they send: {what}", case.members()))
         .proof(lost.failure.to_string(), format!("{}: {what}", first.seen))
         .fix("Let the framework count Content-Length after the last change of the body, or leave it out; look for a crash in the log.");
     Ok(undelivered::point_at(case, finding, first).into())

@@ -1,9 +1,10 @@
 use super::hosts;
 use crate::api::{Confidence, Finding, Hop, Severity};
+use crate::causes::remedy::Change;
+use crate::causes::upstream::Rewritten;
 use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Missing, Platform, When, known, upstream};
 use crate::evidence::pages;
 use crate::probe::{Observation, Probe, Question, Response, Signature};
-use crate::snapshot::objects::ObjectRef;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -122,8 +123,8 @@ fn unknown_host(case: &Case<'_>, answer: &Observation, direct: &Observation, vie
     let welcome = case.ask_all(probes)?.into_iter().find(|o| o.response().is_some_and(|r| r.status < 400));
     let host = case.path.route.asked_host().unwrap_or_default();
     let status = response.status;
-    let service = case.service_name();
-    let start = format!("The application behind Service {service} refuses the host {host} with {status}");
+    let backend = case.backend_name();
+    let start = format!("The application behind {backend} refuses the host {host} with {status}");
     let finding = match welcome {
         Some(other) => {
             let message = format!("{start}, and answers the same request for {}.", host_of(other));
@@ -141,45 +142,34 @@ fn unknown_host(case: &Case<'_>, answer: &Observation, direct: &Observation, vie
         }
     };
     let mut finding = finding.fix(format!("Add {host} to the hosts that the application allows (ALLOWED_HOSTS, server_name, …)."));
-    if let Some(pod) = view.endpoint.pod.known() {
-        let logs = format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name);
-        finding = finding.object(&pod.reference(), "").command(logs);
-    }
+    finding = finding.read_log_of(view);
     Ok(finding.into())
 }
 
 /// The gateway sends another Host than the client's, and the application refuses that one.
 fn rewritten(case: &Case<'_>, answer: &Observation, direct: &Observation, view: &EndpointView<'_>) -> Judgement {
     let Some(to) = view.endpoint.socket() else { return Ok(None) };
-    let Some((host, object, annotation)) = upstream::rewritten_host(case, to) else { return Ok(None) };
-    let Some(sent) = ask_as(case, answer, view, Some(&host))? else { return Ok(None) };
+    let Some(rewritten) = upstream::rewritten_host(case, to) else { return Ok(None) };
+    let Some(sent) = ask_as(case, answer, view, Some(&rewritten.host))? else { return Ok(None) };
     let status = |o: &Observation| o.response().map(|r| r.status);
     if status(sent) != status(answer) {
         return Ok(None);
     }
-    Ok(Some(rewriting(case, (answer, direct, sent), &object, &annotation, &host)))
+    Ok(Some(rewriting(case, (answer, direct, sent), &rewritten)))
 }
 
-fn rewriting(
-    case: &Case<'_>,
-    (answer, direct, sent): (&Observation, &Observation, &Observation),
-    object: &ObjectRef,
-    annotation: &str,
-    host: &str,
-) -> Finding {
-    let message = format!(
-        "{annotation} of {object} makes the gateway send the Host {host}, which the application behind Service {} refuses.",
-        case.service_name()
-    );
+fn rewriting(case: &Case<'_>, (answer, passing, sent): (&Observation, &Observation, &Observation), rewritten: &Rewritten) -> Finding {
+    let Rewritten { host, by, setting } = rewritten;
+    let message =
+        format!("{setting} of {by} makes the gateway send the Host {host}, which the application behind {} refuses.", case.backend_name());
     CAUSE
         .finding(Confidence::Proven, message)
-        .object(object, &format!("metadata.annotations[{annotation}]"))
+        .object(by, &rewritten.field())
         .saw(answer)
         .saw(sent)
-        .saw(direct)
-        .proof(sent.to_string(), direct.to_string())
-        .fix("Let the gateway pass the client's Host, or send one that the application knows.")
-        .command(format!("{} {annotation}-", object.kubectl("annotate")))
+        .saw(passing)
+        .proof(sent.to_string(), passing.to_string())
+        .remedy(Change::PassHost(rewritten).at(case))
         .build()
 }
 

@@ -71,21 +71,19 @@ fn unreadable<'a>(case: &Case<'a>) -> Result<Option<(Undelivered<'a>, EndpointVi
 }
 
 fn finding(case: &Case<'_>, seen: &Seen<'_>, confidence: Confidence) -> Finding {
-    let (service, what) = (case.service_name(), seen.what);
+    let (backend, what) = (case.backend_name(), seen.what);
     let by = match upstream::implementation(case) {
         Implementation::Other => "readers of HTTP refuse".to_owned(),
         known => format!("{known} refuses"),
     };
-    let message = format!("The application behind Service {service} sends {what}, which {by} ({}).", case.share(seen.count));
+    let message = format!("The application behind {backend} sends {what}, which {by} ({}).", case.share(seen.count));
     let mut finding = CAUSE
         .finding(confidence, message)
         .saw(seen.lost.failure)
         .saw(seen.first.seen)
-        .states(format!("the raw head of the pods' answer has {what}"))
+        .states(format!("the raw head of the {}' answer has {what}", case.members()))
         .proof(seen.lost.failure.to_string(), &seen.line)
         .fix("Clean what the application puts into response headers: no newline, no control character, a name without spaces.");
-    if let Some(pod) = seen.first.endpoint.pod.known() {
-        finding = finding.object(&pod.reference(), "");
-    }
+    finding = finding.behind(seen.first);
     undelivered::raw_answer(case, seen.first).into_iter().fold(finding, |f, command| f.command(command)).build()
 }

@@ -47,8 +47,8 @@ fn check(case: &Case<'_>) -> Judgement {
         Some(Taken::Unclear) | None => Confidence::Likely,
     };
     let message = format!(
-        "The pods of Service {} accept requests on port {} and never answer ({}).",
-        case.service_name(),
+        "The {} accept requests on port {} and never answer ({}).",
+        case.members_name(),
         silence.to.port(),
         case.share(silence.silent)
     );
@@ -60,11 +60,8 @@ fn check(case: &Case<'_>) -> Judgement {
         let line = queue.look.line(format_args!("the process takes connections to port {}: none waits in the queue", silence.to.port()));
         finding = finding.looked(queue.look, line.clone()).proof(first.seen.to_string(), line);
     }
-    if let Some(pod) = first.endpoint.pod.known() {
-        finding = finding
-            .object(&pod.reference(), "")
-            .command(format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name))
-            .command(format!("kubectl -n {} exec {} -- cat /proc/1/wchan /proc/net/tcp", pod.meta.namespace, pod.meta.name));
+    if let Some(behind) = first.behind() {
+        finding = finding.read_log_of(&first).command(behind.exec("cat /proc/1/wchan /proc/net/tcp"));
     }
     Ok(finding.fix("Find what the application waits for; a liveness probe would restart it.").into())
 }

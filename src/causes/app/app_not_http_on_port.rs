@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Platform, When};
+use crate::causes::{Case, Cause, Judgement, Platform, When, remedy};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -43,18 +43,18 @@ fn check(case: &Case<'_>) -> Judgement {
     let crate::probe::Outcome::Broken { first_bytes, .. } = &first.seen.outcome else { return Ok(None) };
     let protocol = protocol_of(first_bytes);
     let port = first.endpoint.port.unwrap_or_default();
-    let message =
-        format!("Port {port} of the pods of Service {} speaks {protocol}, not HTTP ({}).", case.service_name(), case.share(found.len()));
+    let message = format!("Port {port} of the {} speaks {protocol}, not HTTP ({}).", case.members_name(), case.share(found.len()));
     let mut finding = CAUSE
         .finding(Confidence::Proven, message)
         .saw(first.seen)
         .proof(case.failing_line(), first.seen.to_string())
-        .fix("Point the Service's targetPort at the port that serves HTTP.");
-    if let Some(service) = case.service_ref() {
-        finding = finding
-            .object(&service, "spec.ports[].targetPort")
-            .command(format!("kubectl -n {} edit service {}", service.key.namespace, service.key.name));
-    }
+        .backend(case, "spec.ports[].targetPort");
+    finding = match case.service_ref() {
+        Some(service) => finding.fix("Point the Service's targetPort at the port that serves HTTP.").command(service.kubectl("edit")),
+        None => remedy::reload(case)
+            .into_iter()
+            .fold(finding.fix("Write the port that serves HTTP into the gateway's upstream."), |finding, command| finding.command(command)),
+    };
     Ok(finding.into())
 }
 

@@ -58,8 +58,8 @@ fn check(case: &Case<'_>) -> Judgement {
     let again = trail.first().cloned().unwrap_or_default();
     let over = if trail.len() > 1 { format!(", over {}", trail[1..].join(", ")) } else { String::new() };
     let confidence = if of_application == steps.len() { Confidence::Proven } else { Confidence::Likely };
-    let service = case.service_name();
-    let message = format!("The application behind Service {service} redirects {again} to itself{over}.");
+    let backend = case.backend_name();
+    let message = format!("The application behind {backend} redirects {again} to itself{over}.");
     let mut finding = CAUSE.finding(confidence, message);
     for step in &steps {
         finding = finding.saw(step);
@@ -72,9 +72,7 @@ fn check(case: &Case<'_>) -> Judgement {
             format!("{shown} to {}, asked directly, also with X-Forwarded-Proto: https", leads(shown)),
         )
         .fix("Mend the rule that redirects: a trailing slash, the canonical host or scheme, or the base URL.");
-    if let Some(reference) = case.service_ref() {
-        finding = finding.object(&reference, "");
-    }
+    finding = finding.backend(case, "");
     Ok(finding.command(format!("curl -sIL --max-redirs {MOST} {again}")).into())
 }
 

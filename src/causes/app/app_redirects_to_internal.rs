@@ -2,6 +2,8 @@ use std::net::IpAddr;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::redirect::Url;
+use crate::causes::remedy::Change;
+use crate::causes::upstream::Rewritten;
 use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, Platform, When, known, upstream};
 use crate::path::{Gateway, dns};
 use crate::probe::{Observation, Signature};
@@ -54,7 +56,7 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some((to, what, confidence)) = internal(case, answer)? else { return Ok(None) };
     let direct = direct(case, answer)?;
     let same = direct.filter(|d| Url::asked(answer).zip(d.response()).and_then(|(u, r)| u.redirect_of(r)).as_ref() == Some(&to));
-    let message = format!("The application behind Service {} redirects clients to {to}: {what}.", case.service_name());
+    let message = format!("The application behind {} redirects clients to {to}: {what}.", case.backend_name());
     let location = answer.response().and_then(|r| r.header("location")).unwrap_or_default();
     let passing = match same {
         Some(direct) => format!("{direct} to {location}, asked directly"),
@@ -66,12 +68,11 @@ fn check(case: &Case<'_>) -> Judgement {
     if let Some(direct) = same {
         finding = finding.saw(direct);
     }
-    if let Some(reference) = case.service_ref() {
-        finding = finding.object(&reference, "");
-    }
+    finding = finding.backend(case, "");
     let rewritten = answer.probe.address().and_then(|a| upstream::rewritten_host(case, a));
     let fix = match &rewritten {
-        Some((_, object, annotation)) => format!("Let the gateway pass the client's Host: take {annotation} of {object} away."),
+        Some(rewritten) if case.path.container.is_some() => Change::PassHost(rewritten).at(case).summary,
+        Some(Rewritten { by, setting, .. }) => format!("Let the gateway pass the client's Host: take {setting} of {by} away."),
         None => "Let the application redirect to paths, or build URLs from its public base URL or the X-Forwarded headers.".into(),
     };
     let host = case.path.route.asked_host().unwrap_or_default();

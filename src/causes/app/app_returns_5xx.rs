@@ -44,11 +44,8 @@ fn check(case: &Case<'_>) -> Judgement {
     let relayed = case.failures.iter().find(|f| f.response().is_some_and(|r| r.status == status));
     let confidence = if relayed.is_some() { Confidence::Proven } else { Confidence::Likely };
     let through = relayed.map_or_else(|| case.failing_line(), ToString::to_string);
-    let message = format!("The application behind Service {} itself answers {status} ({}).", case.service_name(), case.share(found.len()));
+    let message = format!("The application behind {} itself answers {status} ({}).", case.backend_name(), case.share(found.len()));
     let mut finding = CAUSE.finding(confidence, message).saw(first.seen).proof(through, first.seen.to_string());
-    if let Some(pod) = first.endpoint.pod.known() {
-        finding =
-            finding.object(&pod.reference(), "").command(format!("kubectl -n {} logs {} --since=5m", pod.meta.namespace, pod.meta.name));
-    }
+    finding = finding.read_log_of(first);
     Ok(finding.fix("Mend the application: its log has the error.").into())
 }

@@ -1,5 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Platform, When};
+use crate::causes::{Behind, Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -44,9 +44,11 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some(first) = found.first() else { return Ok(None) };
     let Some(proxy) = page(first) else { return Ok(None) };
     let status = first.seen.response().map(|r| r.status).unwrap_or_default();
+    // A server of an upstream may be the proxy itself.
+    let where_ = if case.path.container.is_some() { "among" } else { "inside" };
     let message = format!(
-        "{proxy} inside the pods of Service {} answers {status}: it cannot reach what is behind it ({}).",
-        case.service_name(),
+        "{proxy} {where_} the {} answers {status}: it cannot reach what is behind it ({}).",
+        case.members_name(),
         case.share(found.len())
     );
     let evidence = format!("the {status} carries {proxy}'s own error page");
@@ -55,10 +57,11 @@ fn check(case: &Case<'_>) -> Judgement {
         .saw(first.seen)
         .states(&evidence)
         .proof(case.failing_line(), format!("{}, with {proxy}'s own error page", first.seen));
-    if let Some(pod) = first.endpoint.pod.known() {
-        finding = finding
-            .object(&pod.reference(), "")
-            .command(format!("kubectl -n {} logs {} --all-containers --since=5m", pod.meta.namespace, pod.meta.name));
-    }
+    finding = match first.behind() {
+        Some(Behind::Pod(pod)) => {
+            finding.behind(first).command(format!("kubectl -n {} logs {} --all-containers --since=5m", pod.meta.namespace, pod.meta.name))
+        }
+        _ => finding.read_log_of(first),
+    };
     Ok(finding.fix("Look at the inner proxy's log for the address that it cannot reach, and mend that.").into())
 }

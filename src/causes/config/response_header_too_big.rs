@@ -1,4 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
+use crate::causes::remedy::Change;
 use crate::causes::undelivered::{self, Undelivered};
 use crate::causes::{Case, Cause, EndpointView, Judgement, Platform, When, upstream};
 use crate::path::Implementation;
@@ -65,20 +66,23 @@ fn check(case: &Case<'_>) -> Judgement {
         return Ok(None);
     }
     let message = format!(
-        "The application behind Service {} answers with {what}, which is more than {} takes ({}).",
-        case.service_name(),
+        "The application behind {} answers with {what}, which is more than {} takes ({}).",
+        case.backend_name(),
         name(case),
         case.share(found.len())
     );
     let mut finding = CAUSE
         .finding(confidence(case, &lost, &limit), message)
-        .object(case.target(), "metadata.annotations")
         .saw(lost.failure)
         .saw(first.seen)
-        .states(format!("the pods' own answer has {what}"))
+        .states(format!("the {}' own answer has {what}", case.members()))
         .proof(lost.failure.to_string(), format!("{}, with {what}", first.seen));
-    let (summary, command) = fix(case, first.seen.response().map(|r| r.head.length).unwrap_or_default());
-    finding = finding.fix(summary).command(command);
+    finding = match case.path.container {
+        Some(_) => finding.backend(case, ""),
+        None => finding.object(case.target(), "metadata.annotations"),
+    };
+    let length = first.seen.response().map(|r| r.head.length).unwrap_or_default();
+    finding = finding.remedy(Change::TakeHeads(length).at(case));
     Ok(undelivered::raw_answer(case, first).into_iter().fold(finding, |f, command| f.command(command)).into())
 }
 
@@ -104,6 +108,12 @@ fn excess(view: &EndpointView<'_>, limit: &Limit) -> Option<String> {
 /// `tune.maxrewrite` (1024), `tune.http.maxhdr` (101); Apache `ResponseFieldSize` (8192 with the line's end); Envoy
 /// `max_response_headers_kb` (60), `max_headers_count` (100); Go `net/http.Transport.MaxResponseHeaderBytes` (10 MiB).
 fn limit(case: &Case<'_>) -> Limit {
+    let limit = of_software(case);
+    // A container's configuration may say otherwise, and these lines of it are not read.
+    if case.path.container.is_some() { Limit { confidence: limit.confidence.max(Confidence::Likely), ..limit } } else { limit }
+}
+
+fn of_software(case: &Case<'_>) -> Limit {
     match upstream::implementation(case) {
         Implementation::Nginx => Limit { head: nginx_buffer(case).unwrap_or(4 << 10), ..NONE },
         Implementation::Haproxy => Limit { head: 15 << 10, fields: 101, ..NONE },
@@ -133,26 +143,5 @@ fn name(case: &Case<'_>) -> String {
     match upstream::implementation(case) {
         Implementation::Other => "many a gateway".into(),
         known => known.to_string(),
-    }
-}
-
-fn fix(case: &Case<'_>, length: usize) -> (String, String) {
-    let (namespace, ingress) = (case.namespace(), &case.target().key.name);
-    let look = format!("kubectl -n {namespace} describe ingress {ingress}");
-    match upstream::implementation(case) {
-        Implementation::Nginx => {
-            let size = (length.div_ceil(1024) + 1).next_power_of_two().max(8);
-            let annotation = format!("nginx.ingress.kubernetes.io/proxy-buffer-size={size}k");
-            (
-                "Send smaller headers, or give nginx a larger buffer for them.".into(),
-                format!("kubectl -n {namespace} annotate --overwrite ingress {ingress} {annotation}"),
-            )
-        }
-        Implementation::Haproxy => ("Send smaller headers, or raise `tune.bufsize` (`tune.http.maxhdr` for their number).".into(), look),
-        Implementation::Apache => ("Send smaller headers, or raise `ResponseFieldSize`.".into(), look),
-        Implementation::Envoy => {
-            ("Send smaller headers, or raise `max_response_headers_kb` (`max_headers_count` for their number).".into(), look)
-        }
-        _ => ("Send smaller headers, or raise the gateway's limit for those of responses.".into(), look),
     }
 }

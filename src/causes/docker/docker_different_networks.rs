@@ -52,10 +52,9 @@ fn check(case: &Case<'_>) -> Judgement {
     for view in case.walked_with(&[Signature::ConnTimeout, Signature::HostUnreach, Signature::NetUnreach])? {
         let Some(container) = view.endpoint.container.as_ref() else { continue };
         let gateway = route.netns_owner().unwrap_or(&route.gateway);
-        let given = route.servers.iter().any(|s| s.server.container.as_deref() == Some(container.name.as_str()));
-        // A container that is on several networks and shares one is another cause, and so is one that was given by labels.
+        // One that is on several networks and shares one is another cause.
         let apart = gateway.shared_networks(container).next().is_none() && gateway.network_mode != NetworkMode::Host;
-        if apart && !(given && container.attachments.len() > 1) && container.id != gateway.id {
+        if apart && container.id != gateway.id {
             let finding = CAUSE.finding(Confidence::Proven, message(route, container)).saw(view.seen);
             return Ok(told(finding, route, container, &view.seen.to_string()).into());
         }

@@ -22,7 +22,7 @@ const NOT_FOUND: &[&str] = &[
 ];
 
 /// Names that stand for the engine's host, where something defines them.
-const HOST_NAMES: &[&str] = &["host.docker.internal", "gateway.docker.internal", "host.containers.internal"];
+pub const HOST_NAMES: &[&str] = &["host.docker.internal", "gateway.docker.internal", "host.containers.internal"];
 
 /// A server whose name gives the gateway no address.
 #[derive(Clone, Debug)]
@@ -164,7 +164,7 @@ fn has(names: &[String], name: &str) -> bool {
 }
 
 /// The name that a network of the gateway knows a container by: its Compose service's before others.
-fn name_here(gateway: &Container, container: &Container) -> String {
+pub fn name_here(gateway: &Container, container: &Container) -> String {
     let known: Vec<&String> =
         container.attachments.iter().filter(|a| gateway.attachment(&a.network).is_some()).flat_map(|a| &a.names).collect();
     let service = container.service().filter(|s| known.iter().any(|n| n == s));
@@ -184,7 +184,7 @@ impl<'a> Unresolved<'a> {
 
     /// Where the name is written: `shop-gateway-1 (/etc/nginx/conf.d/default.conf:5)`.
     pub fn written(&self) -> String {
-        format!("{} ({})", self.route.gateway.name, self.server.server.place)
+        written(self.route, self.server)
     }
 
     /// What failed, as a line of proof.
@@ -207,6 +207,11 @@ impl<'a> Unresolved<'a> {
             None => finding,
         }
     }
+}
+
+/// Where a server is written: `shop-gateway-1 (/etc/nginx/conf.d/default.conf:5)`.
+pub fn written(route: &ContainerRoute, server: &ServerPath) -> String {
+    format!("{} ({})", route.gateway.name, server.server.place)
 }
 
 /// The networks of a container, for messages: `shop_default and edge`.

@@ -67,12 +67,13 @@ pub fn down<'a>(case: &Case<'a>) -> Result<Option<Down<'a>>, Missing> {
 
 /// A container that has an address, and whose state says why a request to it fails.
 fn behind<'a>(case: &Case<'a>, route: &'a ContainerRoute) -> Result<Option<Down<'a>>, Missing> {
-    let addressed = route.servers.iter().any(|s| matches!(&s.leads, Leads::Containers(_)));
+    let addressed = route.servers.iter().any(|s| matches!(&s.leads, Leads::Containers(_) | Leads::Loopback(_)));
     if !addressed {
         return Ok(None);
     }
     for view in case.walked()?.into_iter().filter(|v| v.seen.signature().is_some_and(|s| s != Signature::Relayed)) {
         let Some(container) = view.endpoint.container.as_ref() else { continue };
+        let container = ended_beside(route, container).unwrap_or(container);
         if let Some(reason) = reason(&route.host, container, Some(view.seen)) {
             return Ok(Some(Down { route, container, reason, name: None, seen: Some(view.seen) }));
         }
@@ -80,8 +81,16 @@ fn behind<'a>(case: &Case<'a>, route: &'a ContainerRoute) -> Result<Option<Down<
     Ok(None)
 }
 
+/// The container that lives in the network of another one and does not run, where no other but the gateway is there to answer.
+fn ended_beside<'a>(route: &'a ContainerRoute, owner: &Arc<Container>) -> Option<&'a Arc<Container>> {
+    let lives_there = |c: &&Arc<Container>| matches!(&c.network_mode, NetworkMode::Container(of) if route.host.container(of).is_some_and(|o| o.id == owner.id));
+    let mut beside = route.host.containers.iter().filter(|c| c.id != route.gateway.id).filter(lives_there);
+    let (first, second) = (beside.next(), beside.next());
+    first.filter(|c| second.is_none() && owner.id == route.gateway.id && !c.runs())
+}
+
 /// Why a container does not run; nothing where it does.
-fn reason(host: &Host, container: &Arc<Container>, seen: Option<&Observation>) -> Option<Reason> {
+pub fn reason(host: &Host, container: &Arc<Container>, seen: Option<&Observation>) -> Option<Reason> {
     let state = &container.state;
     if container.runs() {
         let now = seen.map(|o| o.at);

@@ -52,25 +52,25 @@ fn check(case: &Case<'_>) -> Judgement {
     };
     let confidence = if first.sure { Confidence::Proven } else { Confidence::Likely };
     let message = format!(
-        "The certificate ({}) of the backends of Service {} {short}, and the gateway turns it down ({} of {} asked).",
+        "The certificate ({}) of the backends of {} {short}, and the gateway turns it down ({} of {} asked).",
         first.name(),
-        case.service_name(),
+        case.backend_name(),
         found.len(),
         first.of
     );
-    let mut finding = CAUSE
+    let finding = CAUSE
         .finding(confidence, message)
         .saw(first.failure)
         .saw(first.answer)
         .states(format!("the certificate {} {span}", first.name()))
         .proof(first.failure.to_string(), format!("{}, over a certificate that {span}, by a client that checks none", first.answer));
-    if let Some(service) = case.service_ref() {
-        finding = finding.object(&service, "");
-    }
     let address = first.answer.probe.address().map(|a| a.to_string()).unwrap_or_default();
+    let finding = finding.backend(case, "").fix(format!("Renew the certificate that the {} serve and let them load it.", case.members()));
+    let finding = match case.path.container {
+        Some(_) => finding,
+        None => finding.command(format!("kubectl -n {} get certificates,secrets", case.namespace())),
+    };
     Ok(finding
-        .fix("Renew the certificate that the pods serve and let them load it.")
-        .command(format!("kubectl -n {} get certificates,secrets", case.namespace()))
         .command(format!("openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -dates"))
         .into())
 }

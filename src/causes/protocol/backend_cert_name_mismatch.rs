@@ -1,7 +1,7 @@
 use crate::api::{Confidence, Hop, Severity};
+use crate::causes::remedy::Change;
 use crate::causes::upstream::{self, Shown};
 use crate::causes::{Case, Cause, Judgement, Platform, When};
-use crate::path::Implementation;
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -49,34 +49,14 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some(expected) = &first.expected else { return Ok(None) };
     let names = if first.certificate.names.is_empty() { "no name".to_owned() } else { first.certificate.names.join(", ") };
     let confidence = if first.sure { Confidence::Proven } else { Confidence::Likely };
-    let message = format!(
-        "The certificate of the backends of Service {} is for {names}; the gateway looks for {expected} in it.",
-        case.service_name()
-    );
+    let message =
+        format!("The certificate of the backends of {} is for {names}; the gateway looks for {expected} in it.", case.backend_name());
     let mut finding = CAUSE
         .finding(confidence, message)
         .saw(first.failure)
         .saw(first.answer)
         .states(format!("the certificate is for {names}"))
         .proof(first.failure.to_string(), format!("{}, by a client that checks no certificate", first.answer));
-    if let Some(service) = case.service_ref() {
-        finding = finding.object(&service, "metadata.annotations");
-    }
-    let (summary, command) = fix(case, first.certificate.names.first());
-    Ok(finding.fix(summary).command(command).into())
-}
-
-fn fix(case: &Case<'_>, name: Option<&String>) -> (&'static str, String) {
-    let (namespace, ingress) = (case.namespace(), &case.target().key.name);
-    let name = name.map_or("NAME", String::as_str);
-    match upstream::implementation(case) {
-        Implementation::Nginx => (
-            "Tell nginx the name that the certificate carries.",
-            format!("kubectl -n {namespace} annotate --overwrite ingress {ingress} nginx.ingress.kubernetes.io/proxy-ssl-name={name}"),
-        ),
-        _ => (
-            "Make a ServersTransport whose serverName is a name of the certificate, and name it at the Service.",
-            upstream::name_transport(case),
-        ),
-    }
+    finding = finding.backend(case, "metadata.annotations");
+    Ok(finding.remedy(Change::ExpectName(first.certificate.names.first().map(String::as_str)).at(case)).into())
 }

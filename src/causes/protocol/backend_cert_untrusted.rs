@@ -1,7 +1,7 @@
 use crate::api::{Confidence, Hop, Severity};
+use crate::causes::remedy::Change;
 use crate::causes::upstream::{self, Shown};
 use crate::causes::{Case, Cause, Judgement, Platform, When};
-use crate::path::Implementation;
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -44,22 +44,16 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some((first, confidence)) = found.first().and_then(|s| Some((s, distrust(s)?))) else { return Ok(None) };
     let by =
         if first.certificate.self_signed { "is self-signed".to_owned() } else { format!("was issued by {}", first.certificate.issuer) };
-    let message = format!(
-        "The certificate ({}) of the backends of Service {} {by}, which the gateway does not trust.",
-        first.name(),
-        case.service_name()
-    );
+    let message =
+        format!("The certificate ({}) of the backends of {} {by}, which the gateway does not trust.", first.name(), case.backend_name());
     let mut finding = CAUSE
         .finding(confidence, message)
         .saw(first.failure)
         .saw(first.answer)
         .states(format!("the certificate {} {by}", first.name()))
         .proof(first.failure.to_string(), format!("{}, by a client that checks no certificate", first.answer));
-    if let Some(service) = case.service_ref() {
-        finding = finding.object(&service, "metadata.annotations");
-    }
-    let (summary, command) = fix(case);
-    Ok(finding.fix(summary).command(command).into())
+    finding = finding.backend(case, "metadata.annotations");
+    Ok(finding.remedy(Change::Trust.at(case)).into())
 }
 
 /// How sure it is that a certificate is turned down for its issuer; nothing where it is turned down for something else.
@@ -74,22 +68,5 @@ fn distrust(shown: &Shown<'_>) -> Option<Confidence> {
         (_, _, Some(false)) => None,
         _ if shown.sure => Some(Confidence::Likely),
         _ => Some(Confidence::Possible),
-    }
-}
-
-fn fix(case: &Case<'_>) -> (&'static str, String) {
-    let (namespace, ingress) = (case.namespace(), &case.target().key.name);
-    match upstream::implementation(case) {
-        Implementation::Traefik => (
-            "Make a ServersTransport with rootCAs and a serverName of the certificate, and name it at the Service.",
-            upstream::name_transport(case),
-        ),
-        Implementation::Nginx => {
-            ("Put the authority's certificate as ca.crt into the Secret that proxy-ssl-secret names.", upstream::name_secret(case))
-        }
-        _ => (
-            "Give the gateway the authority's certificate for these backends.",
-            format!("kubectl -n {namespace} describe ingress {ingress}"),
-        ),
     }
 }

@@ -1,7 +1,7 @@
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Platform, When, upstream};
+use crate::causes::remedy::Change;
+use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Platform, When};
 use crate::evidence::pages;
-use crate::path::Implementation;
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -50,20 +50,14 @@ fn check(case: &Case<'_>) -> Judgement {
     let views: Vec<EndpointView<'_>> = case.walked()?.into_iter().filter(|v| strength(v).is_some()).collect();
     let Some((first, confidence)) = views.first().and_then(|v| Some((v, strength(v)?))) else { return Ok(None) };
     let through = case.answers().find(|o| o.response().is_some_and(pages::wants_certificate));
-    let message = format!(
-        "The pods of Service {} demand a client certificate, and the gateway shows none ({}).",
-        case.service_name(),
-        case.share(views.len())
-    );
+    let message =
+        format!("The {} demand a client certificate, and the gateway shows none ({}).", case.members_name(), case.share(views.len()));
     let mut finding = CAUSE
         .finding(confidence, message)
         .saw(first.seen)
         .proof(through.map_or_else(|| case.failing_line(), ToString::to_string), first.seen.to_string());
-    if let Some(service) = case.service_ref() {
-        finding = finding.object(&service, "metadata.annotations");
-    }
-    let (summary, command) = fix(case);
-    Ok(finding.fix(summary).command(command).into())
+    finding = finding.backend(case, "metadata.annotations");
+    Ok(finding.remedy(Change::ShowCertificate.at(case)).into())
 }
 
 /// How sure it is that an endpoint turns away who has no certificate; nothing where it does not.
@@ -73,24 +67,5 @@ fn strength(view: &EndpointView<'_>) -> Option<Confidence> {
         Some(Signature::TlsAlert) if view.seen.wants_client_certificate() => Some(Confidence::Proven),
         Some(Signature::EofEarly | Signature::RstEarly) if view.seen.wants_client_certificate() => Some(Confidence::Likely),
         _ => None,
-    }
-}
-
-fn fix(case: &Case<'_>) -> (&'static str, String) {
-    let (namespace, ingress) = (case.namespace(), &case.target().key.name);
-    let service = case.path.route.service.as_ref().map(|s| s.name.to_string()).unwrap_or_default();
-    match upstream::implementation(case) {
-        Implementation::Traefik => {
-            ("Make a ServersTransport with certificatesSecrets (and rootCAs), and name it at the Service.", upstream::name_transport(case))
-        }
-        Implementation::Nginx => (
-            "Put certificate, key and authority into a Secret (tls.crt, tls.key, ca.crt), and name it at the Ingress.",
-            upstream::name_secret(case),
-        ),
-        Implementation::Haproxy => (
-            "Put certificate and key into a Secret, and name it at the Service.",
-            format!("kubectl -n {namespace} annotate service {service} haproxy.org/server-crt={namespace}/SECRET"),
-        ),
-        _ => ("Give the gateway a client certificate for these backends.", format!("kubectl -n {namespace} describe ingress {ingress}")),
     }
 }

@@ -1,9 +1,9 @@
 use crate::api::Finding;
 use crate::api::{Confidence, Hop, Severity};
+use crate::causes::remedy::Change;
 use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::causes::{EndpointView, Missing};
 use crate::evidence::pages;
-use crate::path::Implementation;
 use crate::probe::Signature;
 use crate::probe::{Observation, Probe, Question, Scheme};
 
@@ -74,37 +74,13 @@ fn finding(case: &Case<'_>, first: &EndpointView<'_>, count: usize, shake: &Obse
     let confidence = if answered { Confidence::Proven } else { Confidence::Likely };
     let passing = if answered { answer } else { shake };
     let message = format!(
-        "The pods of Service {} serve TLS on port {}, but the gateway sends them plain HTTP ({}).",
-        case.service_name(),
+        "The {} serve TLS on port {}, but the gateway sends them plain HTTP ({}).",
+        case.members_name(),
         first.endpoint.port.unwrap_or_default(),
         case.share(count)
     );
     let mut finding =
         CAUSE.finding(confidence, message).saw(first.seen).saw(shake).saw(answer).proof(first.seen.to_string(), passing.to_string());
-    if let Some(service) = case.service_ref() {
-        finding = finding.object(&service, "metadata.annotations");
-    }
-    let (summary, command) = fix(case);
-    finding.fix(summary).command(command).build()
-}
-
-fn fix(case: &Case<'_>) -> (&'static str, String) {
-    let (namespace, service) = (case.namespace(), case.path.route.service.as_ref().map(|s| s.name.to_string()).unwrap_or_default());
-    match case.path.gateway.known().map(|g| g.implementation) {
-        Some(Implementation::Traefik) => (
-            "Tell Traefik to speak HTTPS to this Service (and which certificate to trust, by a ServersTransport).",
-            format!("kubectl -n {namespace} annotate service {service} traefik.ingress.kubernetes.io/service.serversscheme=https"),
-        ),
-        Some(Implementation::Nginx) => (
-            "Tell ingress-nginx to speak HTTPS to this route's backend.",
-            format!(
-                "kubectl -n {namespace} annotate ingress {} nginx.ingress.kubernetes.io/backend-protocol=HTTPS",
-                case.target().key.name
-            ),
-        ),
-        _ => (
-            "Declare the port's protocol as https, if the gateway reads it, or set the gateway's own switch for HTTPS backends.",
-            format!("kubectl -n {namespace} edit service {service}"),
-        ),
-    }
+    finding = finding.backend(case, "metadata.annotations");
+    finding.remedy(Change::SpeakTls.at(case)).build()
 }

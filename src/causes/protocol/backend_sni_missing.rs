@@ -1,7 +1,8 @@
 use crate::api::{Confidence, Finding, Hop, Severity};
+use crate::causes::remedy::Change;
 use crate::causes::upstream::{self, Checks, ServerName};
 use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Missing, Platform, When};
-use crate::path::{Implementation, dns};
+use crate::path::dns;
 use crate::probe::{Observation, Outcome, Probe, Question, Response, Signature};
 
 /// See `docs`.
@@ -75,21 +76,15 @@ fn judge(case: &Case<'_>, view: &EndpointView<'_>, misdirected: Option<&Observat
     };
     let sure = strong && upstream::server_name(case) == ServerName::Nothing;
     let confidence = if sure { Confidence::Proven } else { Confidence::Likely };
-    let message = format!(
-        "The pods of Service {} answer TLS by server name: without one, as the gateway connects, a request {how}.",
-        case.service_name()
-    );
+    let message = format!("The {} answer TLS by server name: without one, as the gateway connects, a request {how}.", case.members_name());
     let failing = misdirected.map_or_else(|| case.failing_line(), ToString::to_string);
     let mut finding = CAUSE
         .finding(confidence, message)
         .saw(nameless)
         .saw(named)
         .proof(format!("{failing}; without a server name: {nameless}"), format!("{named}, with the server name {}", name_of(named)));
-    if let Some(service) = case.service_ref() {
-        finding = finding.object(&service, "metadata.annotations");
-    }
-    let (summary, commands) = fix(case, name_of(named));
-    Ok(commands.into_iter().fold(finding.fix(summary), |finding, command| finding.command(command)).into())
+    finding = finding.backend(case, "metadata.annotations");
+    Ok(finding.remedy(Change::SendName(name_of(named)).at(case)).into())
 }
 
 /// Whether clients that send the name are shown another certificate, and one that may be trusted.
@@ -130,24 +125,5 @@ fn name_of(named: &Observation) -> &str {
     match &named.probe.question {
         Question::Request(request) => request.server_name.as_deref().unwrap_or_default(),
         _ => "",
-    }
-}
-
-fn fix(case: &Case<'_>, name: &str) -> (&'static str, Vec<String>) {
-    let (namespace, ingress) = (case.namespace(), &case.target().key.name);
-    match upstream::implementation(case) {
-        Implementation::Nginx => {
-            let set = |key: &str, value: &str| {
-                format!("kubectl -n {namespace} annotate --overwrite ingress {ingress} nginx.ingress.kubernetes.io/{key}={value}")
-            };
-            ("Let nginx send the name.", vec![set("proxy-ssl-server-name", "on"), set("proxy-ssl-name", name)])
-        }
-        Implementation::Traefik => {
-            ("Make a ServersTransport with this serverName, and name it at the Service.", vec![upstream::name_transport(case)])
-        }
-        _ => (
-            "Let the gateway send the name in its TLS handshakes (HAProxy: `sni str(NAME)`; Envoy: `auto_sni`).",
-            vec![format!("kubectl -n {namespace} describe ingress {ingress}")],
-        ),
     }
 }

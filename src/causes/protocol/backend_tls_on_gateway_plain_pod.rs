@@ -1,4 +1,5 @@
 use crate::api::{Confidence, Hop, Severity};
+use crate::causes::remedy::Change;
 use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::Scheme;
 use crate::probe::Signature;
@@ -54,21 +55,16 @@ fn check(case: &Case<'_>) -> Judgement {
     let why = case.path.backend.scheme_from.as_ref();
     let because = why.map(|(object, field)| format!(", because of {field} of {object}")).unwrap_or_default();
     let message = format!(
-        "The gateway speaks {scheme} to Service {}{because}, but the pods serve plain HTTP ({}).",
-        case.service_name(),
+        "The gateway speaks {scheme} to {}{because}, but the {} serve plain HTTP ({}).",
+        case.backend_name(),
+        case.members(),
         case.share(views.len())
     );
     let mut finding =
         CAUSE.finding(Confidence::Proven, message).saw(first.seen).saw(answer).proof(first.seen.to_string(), answer.to_string());
-    if let Some((object, field)) = why {
-        finding = finding.object(object, field).command(command(object, field));
-    }
-    Ok(finding.fix("Take away what makes the gateway speak HTTPS to these pods.").into())
-}
-
-fn command(object: &crate::snapshot::objects::ObjectRef, field: &str) -> String {
-    match field.strip_prefix("metadata.annotations[").and_then(|f| f.strip_suffix(']')) {
-        Some(annotation) => format!("{} {annotation}-", object.kubectl("annotate")),
-        None => object.kubectl("edit"),
-    }
+    finding = match why {
+        Some((object, field)) => finding.object(object, field),
+        None => finding.backend(case, "metadata.annotations"),
+    };
+    Ok(finding.remedy(Change::SpeakPlain.at(case)).into())
 }

@@ -38,8 +38,8 @@ Whether nginx refuses depends on its version; the finding is Likely there.
 fn check(case: &Case<'_>) -> Judgement {
     let Some(refused) = undelivered::refused_head(case, HeadFault::is_framing)? else { return Ok(None) };
     let message = format!(
-        "The application behind Service {} sends {}, which the gateway refuses ({}).",
-        case.service_name(),
+        "The application behind {} sends {}, which the gateway refuses ({}).",
+        case.backend_name(),
         refused.error,
         case.share(refused.count)
     );
@@ -47,11 +47,10 @@ fn check(case: &Case<'_>) -> Judgement {
         .finding(refused.confidence, message)
         .saw(refused.lost.failure)
         .saw(refused.first.seen)
-        .states(format!("the raw head of the pods' answer has {}", refused.error))
+        .states(format!("the raw head of the {}' answer has {}", case.members(), refused.error))
         .proof(refused.lost.failure.to_string(), refused.line());
-    if let Some(pod) = refused.first.endpoint.pod.known() {
-        finding = finding.object(&pod.reference(), "");
-    }
-    finding = finding.fix("Let the application send one Content-Length or one `Transfer-Encoding: chunked`, never both and none twice.");
+    finding = finding
+        .behind(&refused.first)
+        .fix("Let the application send one Content-Length or one `Transfer-Encoding: chunked`, never both and none twice.");
     Ok(undelivered::raw_answer(case, &refused.first).into_iter().fold(finding, |f, command| f.command(command)).into())
 }

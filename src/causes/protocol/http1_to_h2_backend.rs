@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
+use crate::causes::remedy::Change;
 use crate::causes::{Case, Cause, Judgement, Platform, When};
-use crate::path::Implementation;
 use crate::probe::{Scheme, Signature};
 
 /// See `docs`.
@@ -59,33 +59,12 @@ fn check(case: &Case<'_>) -> Judgement {
     };
     let passing = if answered { answer.to_string() } else { format!("{}: its first bytes are an HTTP/2 frame", first.seen.probe) };
     let message = format!(
-        "The pods of Service {} speak HTTP/2 only on port {}, and the gateway speaks HTTP/1.1 to them ({}).",
-        case.service_name(),
+        "The {} speak HTTP/2 only on port {}, and the gateway speaks HTTP/1.1 to them ({}).",
+        case.members_name(),
         to.port(),
         case.share(views.len())
     );
     let mut finding = CAUSE.finding(confidence, message).saw(first.seen).saw(answer).proof(first.seen.to_string(), passing);
-    if let Some(service) = case.service_ref() {
-        finding = finding.object(&service, "metadata.annotations");
-    }
-    let (summary, command) = fix(case, version2);
-    Ok(finding.fix(summary).command(command).into())
-}
-
-fn fix(case: &Case<'_>, version2: Scheme) -> (String, String) {
-    let (namespace, ingress) = (case.namespace(), &case.target().key.name);
-    let service = case.path.route.service.as_ref().map(|s| s.name.to_string()).unwrap_or_default();
-    let (name, value) = match (case.path.gateway.known().map(|g| g.implementation), version2.is_tls()) {
-        (Some(Implementation::Traefik), false) => ("service", "traefik.ingress.kubernetes.io/service.serversscheme=h2c"),
-        (Some(Implementation::Nginx), false) => ("ingress", "nginx.ingress.kubernetes.io/backend-protocol=GRPC"),
-        (Some(Implementation::Nginx), true) => ("ingress", "nginx.ingress.kubernetes.io/backend-protocol=GRPCS"),
-        _ => {
-            let summary =
-                "Declare the port's appProtocol as kubernetes.io/h2c where the gateway reads it, or set the gateway's own switch.";
-            return (summary.into(), format!("kubectl -n {namespace} edit service {service}"));
-        }
-    };
-    let object = if name == "service" { service } else { ingress.to_string() };
-    let summary = format!("Tell the gateway to speak HTTP/2 to this {}.", if name == "service" { "Service" } else { "route's backend" });
-    (summary, format!("kubectl -n {namespace} annotate {name} {object} {value}"))
+    finding = finding.backend(case, "metadata.annotations");
+    Ok(finding.remedy(Change::SpeakHttp2 { tls: version2.is_tls() }.at(case)).into())
 }

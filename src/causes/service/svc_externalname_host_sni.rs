@@ -97,7 +97,7 @@ fn aborts(signature: Signature) -> bool {
 fn ask<'a>(case: &Case<'a>, answer: &Observation, name: String) -> Result<Option<Asked<'a>>, Missing> {
     let Some(to) = case.external()?.first().copied() else { return Ok(None) };
     let Some(base) = case.same_request(answer, to, case.path.backend.scheme) else { return Ok(None) };
-    let rewritten = upstream::rewritten_host(case, to).map(|(host, _, _)| host);
+    let rewritten = upstream::rewritten_host(case, to).map(|rewritten| rewritten.host);
     let host = rewritten.or_else(|| case.path.route.asked_host()).unwrap_or_default();
     let server_name = match upstream::server_name(case) {
         ServerName::Nothing => None,

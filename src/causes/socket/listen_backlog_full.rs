@@ -5,6 +5,7 @@ use crate::api::{Confidence, Hop, Severity};
 use crate::causes::network::policies::gets_no_answer;
 use crate::causes::{Case, Cause, EndToEnd, EndpointView, FindingBuilder, Judgement, Look, Missing, Platform, When, ports};
 use crate::evidence::inside::{Inside, Listener};
+use crate::path::policy;
 use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::Pod;
 
@@ -86,8 +87,7 @@ fn suspects<'a>(case: &Case<'a>) -> Result<Vec<EndpointView<'a>>, Missing> {
 
 /// Whether a policy selects a pod: it drops or admits the closed port as it pleases, which then shows nothing.
 fn is_selected(case: &Case<'_>, pod: &Pod) -> bool {
-    let policies = case.path.backend.policies.known();
-    policies.into_iter().flatten().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels))
+    policy::may_keep_out(case.snapshot, &case.path.backend.policies, pod).known().copied().unwrap_or_default()
 }
 
 /// The queue of a port, seen from inside.

@@ -15,9 +15,10 @@ use std::sync::Arc;
 use self::path::{Location, is_everything, is_redirect};
 use self::scope::Scope;
 use self::server::{Server, servers};
-use self::syntax::Directive;
 use self::upstream::{Groups, Pass, groups};
 use super::arguments::Arguments;
+use super::directive::Directive;
+use super::limits::ROUTES;
 use super::notes::Notes;
 use super::text::{absolute, excerpt, folder};
 use super::{Configuration, ConfiguredRoute, Files, Listener, Place};
@@ -33,8 +34,6 @@ const MAIN: &[&str] = &[
     "/usr/local/nginx/conf/nginx.conf",
     "/opt/bitnami/nginx/conf/nginx.conf",
 ];
-/// Most routes that are kept of one configuration.
-const ROUTES: usize = 5_000;
 /// Most locations that are looked into.
 const LOCATIONS: usize = 10_000;
 /// Modules that pass requests on in something else than HTTP.

@@ -45,6 +45,8 @@ enum Kind {
     /// Ranges of destination ports.
     Ports(Vec<(u16, u16)>),
     States(Vec<String>),
+    /// Kinds of addresses, of which the destination is one.
+    Destined(Vec<String>),
     /// The flags of a connection's first packet.
     Syn,
 }
@@ -136,6 +138,11 @@ impl Kind {
             // Whether it was translated.
             Kind::States(names) if names.iter().any(|name| matches!(name.as_str(), "DNAT" | "SNAT")) => return None,
             Kind::States(_) => false,
+            // What is for a host has a local address; what it passes on is one host's.
+            Kind::Destined(kinds) => {
+                let is = if packet.is_for_host? { "LOCAL" } else { "UNICAST" };
+                kinds.iter().any(|kind| kind == is)
+            }
             Kind::Syn => packet.state == State::New,
         })
     }
@@ -154,6 +161,7 @@ fn kind(option: &str, value: &str) -> Option<Kind> {
         "-d" | "--destination" => Kind::Destination(net(value)?),
         "-p" | "--protocol" => Kind::Protocol(value.to_owned()),
         "--dport" | "--dports" => Kind::Ports(value.split(',').map(range).collect::<Option<_>>()?),
+        "--dst-type" => Kind::Destined(value.split(',').map(str::to_owned).collect()),
         "--ctstate" | "--state" => Kind::States(value.split(',').map(str::to_owned).collect()),
         _ => return None,
     })

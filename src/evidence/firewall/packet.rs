@@ -11,6 +11,8 @@ pub struct Packet {
     pub input: Option<String>,
     /// The interface that it goes out by; none as well where it is for the host itself, in whose chains no rule names one.
     pub output: Option<String>,
+    /// Whether it is for the host itself. What enters `INPUT` is, and what enters `FORWARD` is not.
+    pub is_for_host: Option<bool>,
     /// Its source; none for any.
     pub source: Option<IpAddr>,
     /// Its destination, after what has been translated.
@@ -44,13 +46,24 @@ pub enum State {
 impl Packet {
     /// The first packet of a TCP connection; no interface is known.
     pub fn first(source: impl Into<Option<IpAddr>>, destination: IpAddr, port: u16) -> Self {
-        Packet { input: None, output: None, source: source.into(), destination, protocol: Protocol::Tcp, port, state: State::New }
+        let source = source.into();
+        Packet { input: None, output: None, is_for_host: None, source, destination, protocol: Protocol::Tcp, port, state: State::New }
     }
 
     /// The same packet, by these interfaces.
     #[must_use]
     pub fn by(self, input: Option<String>, output: Option<String>) -> Self {
         Packet { input, output, ..self }
+    }
+
+    /// The same packet, as it enters this chain.
+    pub(super) fn entering(&self, chain: &str) -> Self {
+        let is_for_host = match chain {
+            "INPUT" => Some(true),
+            "FORWARD" => Some(false),
+            _ => self.is_for_host,
+        };
+        Packet { is_for_host, ..self.clone() }
     }
 
     /// Whose chains it passes.

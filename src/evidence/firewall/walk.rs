@@ -54,6 +54,7 @@ impl Dropped<'_> {
 
 /// A packet has to pass both machineries.
 pub fn fate<'a>(firewall: &'a Firewall, table: &str, chain: &str, packet: &Packet) -> Fate<'a> {
+    let packet = &packet.entering(chain);
     let mut fate = Fate { passes: true, dropped: Vec::new() };
     for machinery in [Machinery::Nft, Machinery::Legacy] {
         let mut way = Way { firewall, machinery, table, packet, entered: 0, depth: 0 };

@@ -11,7 +11,7 @@ use super::members::{self, Member, Whose};
 use super::namespace::within;
 use super::{Error, Roots};
 use crate::evidence::inside::sockets::{self, Socket};
-use crate::evidence::inside::{Descriptors, Inside, Listener, Process, Processes, Usage, groups, process};
+use crate::evidence::inside::{Descriptors, Inside, Listener, Process, Processes, Resolver, Usage, groups, process};
 
 /// Looks into a pod, whose sockets are seen through a netlink socket of its network namespace, or else in its first process' tables.
 ///
@@ -23,8 +23,10 @@ pub fn into(roots: &Roots, whose: &Whose, netlink: Result<OwnedFd, Error>) -> Re
     let by_netlink = netlink.ok().and_then(|socket| super::sockets::listening(socket.as_fd()).ok());
     let sockets = by_netlink.map_or_else(|| tables(&folder), Ok).map_err(Error::Sockets)?;
     let seen = Seen::of(&roots.proc, &members, &sockets);
+    // Some nodes let nobody look at their first process; what started the pod sees as much.
+    let runtime = members::runtime(&roots.proc, &members).map(|pid| roots.proc.join(pid.to_string()));
     let (pod, is_pod) = match whose {
-        Whose::Pod(uid) => (Groups::of(&roots.groups, uid), true),
+        Whose::Pod(uid) => (Groups::of(&roots.groups, uid).or_else(|| Groups::of(&runtime.as_ref()?.join(GROUPS), uid)), true),
         Whose::Network(_) => (None, false),
     };
     Ok(Inside {
@@ -36,8 +38,22 @@ pub fn into(roots: &Roots, whose: &Whose, netlink: Result<OwnedFd, Error>) -> Re
         memory: pod.as_ref().and_then(Groups::memory),
         pressure: pod.as_ref().and_then(Groups::pressure),
         processes: is_pod.then_some(seen.processes),
-        conntrack: conntrack(&roots.proc),
+        conntrack: runtime.iter().chain([&roots.proc.join("1")]).find_map(|process| conntrack(&roots.proc, process)),
         resolver: super::resolver::of(&roots.proc, &members),
+    })
+}
+
+/// Looks at this process' own network: its sockets, what the kernel counts there, and how names are looked up. Nothing of whose it is.
+pub fn around() -> Result<Inside, Error> {
+    let own = Path::new("/proc/self");
+    let by_netlink = super::sockets::open().and_then(|socket| super::sockets::listening(socket.as_fd())).ok();
+    let sockets = by_netlink.map_or_else(|| tables(own), Ok).map_err(Error::Sockets)?;
+    let read = |file: &Path| fs::read_to_string(file).ok();
+    Ok(Inside {
+        listeners: listeners(sockets, &HashMap::new()),
+        turned_away: read(&own.join("net/netstat")).and_then(|text| sockets::turned_away(&text)),
+        resolver: read(Path::new("/etc/resolv.conf")).map(|text| Resolver::parse(&text)).filter(|r| !r.servers.is_empty()),
+        ..Inside::default()
     })
 }
 
@@ -116,11 +132,14 @@ fn open_sockets(folder: &Path) -> io::Result<Open> {
     Ok(open)
 }
 
-/// Tracked connections of the node, which are counted in its first process' namespace.
-fn conntrack(proc: &Path) -> Option<Usage> {
+/// Where a process sees the control groups.
+const GROUPS: &str = "root/sys/fs/cgroup";
+
+/// Tracked connections of the network namespace that a process of the node is in.
+fn conntrack(proc: &Path, process: &Path) -> Option<Usage> {
     let folder = proc.join("sys/net/netfilter");
     let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
-    let first = File::open(proc.join("1/ns/net")).ok()?;
-    let both = within(&first, || Some((read("nf_conntrack_count")?, read("nf_conntrack_max")?)));
+    let namespace = File::open(process.join("ns/net")).ok()?;
+    let both = within(&namespace, || Some((read("nf_conntrack_count")?, read("nf_conntrack_max")?)));
     both.ok().flatten().and_then(|(count, limit)| groups::usage(&count, &limit))
 }

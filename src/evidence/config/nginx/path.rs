@@ -1,8 +1,8 @@
 //! nginx' locations, and the path that an upstream gets.
 
 use super::scope::variables;
-use super::syntax::Directive;
 use super::upstream::Pass;
+use crate::evidence::config::directive::Directive;
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::excerpt;
 use crate::snapshot::objects::PathType;

@@ -1,6 +1,6 @@
 //! What holds at a place of nginx' configuration: directives of outer levels, and variables.
 
-use super::syntax::Directive;
+use crate::evidence::config::directive::Directive;
 
 /// Most variables that are put in place of others, one after the other.
 const SUBSTITUTIONS: usize = 16;

@@ -1,6 +1,6 @@
 //! Whether a container's labels are those that the Docker provider asks for.
 
-use super::rule::Condition;
+use super::rule::Expression;
 use super::startup::Docker;
 use crate::snapshot::objects::docker::Container;
 
@@ -12,12 +12,12 @@ pub(super) fn hold(docker: &Docker, container: &Container) -> Option<bool> {
     }
 }
 
-fn holds(condition: &Condition, container: &Container) -> Option<bool> {
+fn holds(condition: &Expression, container: &Container) -> Option<bool> {
     match condition {
-        Condition::Not(inner) => holds(inner, container).map(|b| !b),
-        Condition::And(a, b) => Some(holds(a, container)? && holds(b, container)?),
-        Condition::Or(a, b) => Some(holds(a, container)? || holds(b, container)?),
-        Condition::Call(name, args) => match (name.as_str(), args.as_slice()) {
+        Expression::Not(inner) => holds(inner, container).map(|b| !b),
+        Expression::And(a, b) => Some(holds(a, container)? && holds(b, container)?),
+        Expression::Or(a, b) => Some(holds(a, container)? || holds(b, container)?),
+        Expression::Call(name, args) => match (name.as_str(), args.as_slice()) {
             ("Label", [key, value]) => Some(container.labels.get(key) == Some(value)),
             // A pattern without special characters is found as it is.
             ("LabelRegex" | "LabelRegexp", [key, pattern]) => {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::dynamic::{Dynamic, Kind, Router, Servers};
-use super::rule::{self, Match};
+use super::rule;
 use super::startup::{EntryPoint, Startup};
+use crate::evidence::config::condition::Match;
 use crate::evidence::config::text::duration;
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{ConfiguredRoute, HostHeader, Listener, Lookup, Note, Place, Server, Upstream};
@@ -51,7 +52,7 @@ impl Told<'_> {
         let upstream = self.upstream(router, &mut note);
         let matches = match rule::matches(&router.rule) {
             Ok((matches, left)) => {
-                left.into_iter().for_each(|l| note(format!("of the router {name}'s rule {l}")));
+                left.into_iter().for_each(|l| note(format!("of the router {name}'s rule what asks for {l} is left out")));
                 matches
             }
             Err(why) => {

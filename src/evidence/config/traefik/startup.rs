@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::rule::{self, Condition};
+use super::rule::{self, Expression};
 use crate::evidence::config::arguments::Arguments;
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{Files, Note, Place};
@@ -66,7 +66,7 @@ pub(super) struct Docker {
     /// Template of the rule of routers without one.
     pub default_rule: String,
     /// What the labels must meet; an error where it is not understood.
-    pub constraints: Option<Result<Condition, String>>,
+    pub constraints: Option<Result<Expression, String>>,
     /// Whether unhealthy containers keep their routers, without servers.
     pub allows_empty: bool,
     /// Whether published addresses come first.
