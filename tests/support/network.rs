@@ -27,7 +27,7 @@ pub struct Network {
     /// What pods look like from inside, by `namespace/name` (containers by `container name`); into those that are not listed nobody looks.
     #[serde(default)]
     pub inside: BTreeMap<String, ScriptedInside>,
-    /// Lines of containers' logs, by the container's name; of those that are not listed nobody reads the log.
+    /// Lines of containers' logs, each with its time in front or without one, by the container's name; of those that are not listed nobody reads the log.
     #[serde(default)]
     pub logs: BTreeMap<String, Vec<String>>,
     /// How large packets to an address may be, as `passes/assumed` (`none` where no echo comes back); elsewhere it is not measured.
@@ -272,6 +272,12 @@ impl Vantage for Network {
     }
 }
 
+/// A line of a log, which may begin with its time.
+fn log_line(text: &str) -> LogLine {
+    let timed = text.split_once(' ').and_then(|(at, rest)| Some((at.parse().ok()?, rest)));
+    timed.map_or_else(|| LogLine { at: None, text: text.into() }, |(at, rest)| LogLine { at: Some(at), text: rest.into() })
+}
+
 /// How a fixture names a pod or a container.
 fn key(pod: &PodRef) -> String {
     pod.to_string().trim_start_matches("pod ").to_owned()
@@ -314,7 +320,7 @@ impl Network {
             Question::Size { to } => self.size(*to),
             Question::Log(container) => self.logs.get(&container.name).map_or_else(
                 || Outcome::NotSent("no log is read here".into()),
-                |lines| Outcome::Logged(lines.iter().map(|text| LogLine { at: None, text: text.clone() }).collect()),
+                |lines| Outcome::Logged(lines.iter().map(|text| log_line(text)).collect()),
             ),
             Question::Look(pod) => self.inside.get(&key(pod)).map_or_else(
                 || Outcome::NotSent("no agent looks into pods from here".into()),

@@ -3,11 +3,10 @@ use std::sync::Arc;
 
 use super::meant;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, Platform, When};
+use crate::causes::{Case, Cause, EndToEnd, EndpointView, Judgement, Missing, Platform, When};
 use crate::path::{Leads, ServerPath};
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::docker::Container;
-use crate::snapshot::software::image_name;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -48,7 +47,7 @@ fn check(case: &Case<'_>) -> Judgement {
     let views: Vec<_> = case.walked()?.into_iter().filter(|v| found.iter().any(|(_, ip)| *ip == v.endpoint.address)).collect();
     let Some((one, other)) = differ(case, &views)? else { return Ok(None) };
     let (Some(wrong), Some(right)) = (one.endpoint.container.as_ref(), other.endpoint.container.as_ref()) else { return Ok(None) };
-    let same_software = image_name(&wrong.image) == image_name(&right.image);
+    let same_software = repository(&wrong.image) == repository(&right.image);
     let confidence = if same_software { Confidence::Likely } else { Confidence::Proven };
     let whose = |c: &Container| c.project().map_or_else(|| "no project".to_owned(), |p| format!("project {p}"));
     let message = format!(
@@ -60,8 +59,11 @@ fn check(case: &Case<'_>) -> Judgement {
         wrong.name,
         whose(wrong)
     );
+    // Where every request is answered, a share of the answers is wrong.
+    let severity = if *case.end_to_end == EndToEnd::Works { Severity::Warning } else { Severity::Error };
     Ok(CAUSE
         .finding(confidence, message)
+        .severity(severity)
         .object(&route.gateway.reference(), &server.server.place.to_string())
         .object(&wrong.reference(), "NetworkSettings.Networks")
         .object(&right.reference(), "NetworkSettings.Networks")
@@ -80,7 +82,7 @@ fn collision(server: &ServerPath) -> Option<&[(Arc<Container>, IpAddr)]> {
     let Leads::Containers(found) = &server.leads else { return None };
     let (first, rest) = found.split_first()?;
     let is_other = |c: &Container| match (c.project(), first.0.project()) {
-        (None, None) => image_name(&c.image) != image_name(&first.0.image),
+        (None, None) => repository(&c.image) != repository(&first.0.image),
         (one, other) => one != other,
     };
     (!server.is_address() && rest.iter().any(|(c, _)| is_other(c))).then_some(found)
@@ -92,7 +94,7 @@ fn differ<'a>(case: &Case<'a>, views: &[EndpointView<'a>]) -> Result<Option<(End
         v.endpoint
             .container
             .as_ref()
-            .map(|c| (c.project().map(str::to_owned), c.project().is_none().then(|| image_name(&c.image).to_owned())))
+            .map(|c| (c.project().map(str::to_owned), c.project().is_none().then(|| repository(&c.image).to_owned())))
     };
     let fails = |v: &EndpointView<'a>| v.seen.signature().is_some();
     let whole = |v: &EndpointView<'a>| views.iter().filter(|w| group(w) == group(v)).all(|w| fails(w) == fails(v));
@@ -106,11 +108,20 @@ fn differ<'a>(case: &Case<'a>, views: &[EndpointView<'a>]) -> Result<Option<(End
     let mut answered: Vec<_> = views.iter().filter(|v| status(v.seen).is_some()).collect();
     answered.sort_by_key(|v| status(v.seen));
     let (Some(right), Some(wrong)) = (answered.first(), answered.last()) else { return Ok(None) };
-    let software = |v: &EndpointView<'a>| v.endpoint.container.as_ref().map(|c| image_name(&c.image).to_owned());
+    let software = |v: &EndpointView<'a>| v.endpoint.container.as_ref().map(|c| repository(&c.image).to_owned());
     if group(right) == group(wrong) || status(right.seen) == status(wrong.seen) || software(right) == software(wrong) {
         return Ok(None);
     }
     let again = case.ask_all([right, wrong].map(|v| v.seen.probe.again(1)).to_vec())?;
     let stays = |v: &EndpointView<'a>| again.iter().any(|o| o.probe.question == v.seen.probe.question && status(o) == status(v.seen));
     Ok((stays(right) && stays(wrong)).then_some((**wrong, **right)))
+}
+
+/// An image without its tag and digest: containers of one repository run the same software.
+fn repository(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or(image);
+    match image.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => image,
+    }
 }

@@ -85,7 +85,8 @@ pub fn refused<'a>(case: &Case<'a>) -> Result<Option<Refused<'a>>, Missing> {
 pub fn members<'a>(route: &'a ContainerRoute, of: &'a Arc<Container>) -> Vec<&'a Arc<Container>> {
     let owner = route.host.netns_owner(of).unwrap_or(of);
     let lives_there = |c: &&Arc<Container>| route.host.netns_owner(c).is_some_and(|o| o.id == owner.id);
-    route.host.containers.iter().filter(|c| c.runs() && c.id != route.gateway.id).filter(lives_there).collect()
+    let is_there = |c: &&Arc<Container>| c.runs() && c.id != route.gateway.id && !state::has_dead_netns(&route.host, c);
+    route.host.containers.iter().filter(is_there).filter(lives_there).collect()
 }
 
 fn refusal<'a>(

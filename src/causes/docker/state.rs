@@ -51,6 +51,10 @@ pub struct Down<'a> {
 /// The container that keeps a route from working by not running: the gateway itself, or one that its upstream means.
 pub fn down<'a>(case: &Case<'a>) -> Result<Option<Down<'a>>, Missing> {
     let Some(route) = case.path.container.as_deref() else { return Ok(None) };
+    if route.gateway.runs() && has_dead_netns(&route.host, &route.gateway) {
+        let container = &route.gateway;
+        return Ok(Some(Down { route, container, reason: Reason::NetnsOwnerDead, name: None, seen: None }));
+    }
     let name = meant::unresolved(case)?;
     if let Some(Unresolved { meant: Meant::Stopped(container), .. }) = &name
         && (route.gateway.runs() || name.as_ref().is_some_and(|n| n.said.is_some()))
@@ -73,7 +77,7 @@ fn behind<'a>(case: &Case<'a>, route: &'a ContainerRoute) -> Result<Option<Down<
     }
     for view in case.walked()?.into_iter().filter(|v| v.seen.signature().is_some_and(|s| s != Signature::Relayed)) {
         let Some(container) = view.endpoint.container.as_ref() else { continue };
-        let container = ended_beside(route, container).unwrap_or(container);
+        let container = missing_beside(route, container, view.endpoint.port.unwrap_or_default()).unwrap_or(container);
         if let Some(reason) = reason(&route.host, container, Some(view.seen)) {
             return Ok(Some(Down { route, container, reason, name: None, seen: Some(view.seen) }));
         }
@@ -81,12 +85,14 @@ fn behind<'a>(case: &Case<'a>, route: &'a ContainerRoute) -> Result<Option<Down<
     Ok(None)
 }
 
-/// The container that lives in the network of another one and does not run, where no other but the gateway is there to answer.
-fn ended_beside<'a>(route: &'a ContainerRoute, owner: &Arc<Container>) -> Option<&'a Arc<Container>> {
+/// The only container that lives in the network of another one, beside the gateway, and is not there to answer: it does not run, or what it
+/// lives in is not that network any more. Where the other one declares the port, that is its own matter.
+fn missing_beside<'a>(route: &'a ContainerRoute, owner: &Arc<Container>, port: u16) -> Option<&'a Arc<Container>> {
     let lives_there = |c: &&Arc<Container>| matches!(&c.network_mode, NetworkMode::Container(of) if route.host.container(of).is_some_and(|o| o.id == owner.id));
     let mut beside = route.host.containers.iter().filter(|c| c.id != route.gateway.id).filter(lives_there);
-    let (first, second) = (beside.next(), beside.next());
-    first.filter(|c| second.is_none() && owner.id == route.gateway.id && !c.runs())
+    let only = beside.next().filter(|_| beside.next().is_none())?;
+    let is_owners = owner.id != route.gateway.id && owner.exposed.contains(&port);
+    (!is_owners && (!only.runs() || has_dead_netns(&route.host, only))).then_some(only)
 }
 
 /// Why a container does not run; nothing where it does.
