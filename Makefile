@@ -53,8 +53,14 @@ build-rig: ## Binaries and images of the test cluster, cached by version (6 to 1
 demo: ## A cluster with Culprit and a shop full of faults (root; CLUSTER=current uses your own kubeconfig)
 	demo/run
 
+demo-docker: ## A Docker engine with a shop of broken gateways (root)
+	demo/docker
+
+docker-test: ## End-to-end tests on a real Docker engine (root)
+	tests/run docker
+
 down: ## End the clusters of demo and tests
 	INSTANCE=demo $(RIG)/down
 	INSTANCE=test $(RIG)/down
 
-.PHONY: help fmt fmt-check lint unit e2e test generate check-generated deny bench bench-real image build-rig demo down
+.PHONY: help fmt fmt-check lint unit e2e test docker-test generate check-generated deny bench bench-real image build-rig demo demo-docker down

@@ -14,6 +14,7 @@ mod upstream;
 
 pub mod app;
 pub mod config;
+pub mod docker;
 pub mod endpoints;
 pub mod listener;
 pub mod network;
@@ -114,6 +115,7 @@ pub static GROUPS: &[(&str, &[&Cause])] = &[
     ("protocol", protocol::CAUSES),
     ("app", app::CAUSES),
     ("resources", resources::CAUSES),
+    ("docker", docker::CAUSES),
 ];
 
 /// Every cause, in the order of a request's path.

@@ -4,10 +4,12 @@
 
 mod agent;
 mod cluster;
+mod containers;
 mod diagnose;
 mod docs;
 mod duration;
 mod error;
+mod examine;
 mod explain;
 mod log;
 mod manifests;

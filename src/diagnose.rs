@@ -21,11 +21,13 @@ mod plan;
 mod rank;
 mod settings;
 mod status;
+mod target;
 mod versions;
 
 pub use examination::{Examination, Step};
 pub(crate) use plan::special;
 pub(crate) use settings::duration;
 pub use settings::{InvalidSettings, Settings};
-pub use status::{Conclusion, carried_over, carry_over, document_name, has_cause, succeed};
+pub use status::{Conclusion, carried_over, carry_over, has_cause, succeed};
 pub(crate) use status::{camel_case, rounded};
+pub use target::{document_name, namespace_of, object_of, target_of};

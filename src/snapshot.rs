@@ -6,11 +6,13 @@
 //! docker/      an engine                                ─┘
 //! ```
 //!
-//! The types and indexes are pure. Only the sources below `kubernetes` and `files` read from outside.
+//! The types and indexes are pure. Only the sources below `kubernetes`, `docker` and `files` read from outside.
 
 mod change;
 mod controllers;
 mod derived;
+pub mod docker;
+mod environment;
 pub mod files;
 pub mod kubernetes;
 mod labelled;
@@ -31,7 +33,7 @@ use derived::Derived;
 use labelled::{Carriers, Selectors};
 use objects::{
     Autoscaler, EndpointSlice, Event, Ingress, IngressBackend, IngressClass, Key, Kind, Labels, Namespace, NetworkPolicy, Node, ObjectRef,
-    Pod, Service, Text, Workload, docker, is_subset,
+    Pod, Service, Text, Workload, is_subset,
 };
 use pool::Pool;
 use store::{Index, Store};
@@ -65,7 +67,7 @@ pub struct Snapshot {
     workloads: BTreeMap<Kind, Store<Workload>>,
     autoscalers: Store<Autoscaler>,
     events: Store<Event>,
-    docker: BTreeMap<Text, Arc<docker::Host>>,
+    docker: BTreeMap<Text, Arc<objects::docker::Host>>,
     by: Indexes,
     controllers: Controllers,
     derived: Derived,
@@ -274,17 +276,17 @@ impl Snapshot {
     }
 
     /// Adds or replaces a Docker engine, whole.
-    pub fn set_docker_host(&mut self, host: docker::Host) {
+    pub fn set_docker_host(&mut self, host: objects::docker::Host) {
         self.docker.insert(host.name.clone(), Arc::new(host));
     }
 
     /// A Docker engine by its name.
-    pub fn docker_host(&self, name: &str) -> Option<&Arc<docker::Host>> {
+    pub fn docker_host(&self, name: &str) -> Option<&Arc<objects::docker::Host>> {
         self.docker.get(name)
     }
 
     /// All Docker engines, in order of their names.
-    pub fn docker_hosts(&self) -> impl Iterator<Item = &Arc<docker::Host>> {
+    pub fn docker_hosts(&self) -> impl Iterator<Item = &Arc<objects::docker::Host>> {
         self.docker.values()
     }
 

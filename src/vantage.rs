@@ -28,6 +28,16 @@ pub trait Vantage: Send + Sync {
     fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation>;
 }
 
+impl<V: Vantage + ?Sized> Vantage for &V {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
+        (**self).ask(probe)
+    }
+}
+
 /// Something that holds a snapshot and lends it for a moment.
 pub trait Lends: Send + Sync {
     /// Calls a function with the snapshot.

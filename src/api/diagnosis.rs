@@ -32,7 +32,7 @@ use super::DiagnosisStatus;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnosisSpec {
-    /// What is diagnosed: an object of the Diagnosis' own namespace.
+    /// What is diagnosed: an object of the Diagnosis' own namespace, or a container of a Docker host.
     pub target: Target,
     /// How often the route is asked end to end: a number and a unit, `10s` to `24h`. 30s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,9 @@ pub struct DiagnosisSpec {
 /// Names what is diagnosed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.kind == oldSelf.kind && self.name == oldSelf.name", "message": "target cannot be changed; make another Diagnosis"}
+    {"rule": "self.kind == oldSelf.kind && self.name == oldSelf.name && self.?host.orValue('') == oldSelf.?host.orValue('')",
+     "message": "target cannot be changed; make another Diagnosis"},
+    {"rule": "(self.kind == 'Container') == has(self.host)", "message": "a Container, and nothing else, has a host"}
 ]))]
 pub struct Target {
     /// Kind of the target.
@@ -57,6 +59,10 @@ pub struct Target {
     /// Name of the target.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Of a container: the Docker host that it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub host: Option<String>,
 }
 
 /// Kinds that can be diagnosed.
@@ -85,6 +91,9 @@ pub enum TargetKind {
     /// core/v1 Service
     #[strum(ascii_case_insensitive)]
     Service,
+    /// A gateway's container on a Docker host
+    #[strum(ascii_case_insensitive)]
+    Container,
 }
 
 /// How a route is asked. Everything is optional.

@@ -64,6 +64,14 @@ impl FindingBuilder {
         self
     }
 
+    /// Adds a line of a container's log.
+    #[must_use]
+    pub fn logged(mut self, container: &str, line: &str) -> Self {
+        let text = format!("{container}: {line}");
+        self.0.evidence.push(Evidence { kind: EvidenceKind::Log, vantage: None, text });
+        self
+    }
+
     /// Adds what an Event says.
     #[must_use]
     pub fn happened(mut self, text: impl Into<String>) -> Self {

@@ -1,12 +1,14 @@
-//! Looks into pods, where an agent can: what a cause may ask of a pod's inside.
+//! Looks into pods and containers, where somebody can: what a cause may ask of their inside.
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::causes::{Case, EndpointView, Missing};
 use crate::evidence::inside::Inside;
 use crate::probe::{Observation, Outcome, PodRef, Probe, Question, Signature};
 use crate::snapshot::objects::Pod;
+use crate::snapshot::objects::docker::Container;
 
 /// A pod as it was seen from inside.
 #[derive(Clone, Copy, Debug)]
@@ -20,35 +22,65 @@ pub struct Look<'a> {
 impl<'a> Case<'a> {
     /// Looks into a pod. What was seen from outside comes first: this is asked where it decides, and never of what works.
     pub fn look(&self, pod: &Pod) -> Result<Look<'a>, Missing> {
-        let seen = self.ask(self.look_probe(pod))?;
+        self.look_into(&PodRef::of(pod))
+    }
+
+    /// The same; nothing where nobody can look, so that what is seen from outside has to do.
+    pub fn look_if_possible(&self, pod: &Pod) -> Result<Option<Look<'a>>, Missing> {
+        possible(self.look(pod))
+    }
+
+    /// Looks once more, after what was asked since; nothing where nobody can look any more.
+    pub fn look_again(&self, pod: &Pod) -> Result<Option<Look<'a>>, Missing> {
+        possible(self.looked(look_probe(&PodRef::of(pod), self.timeout).again(1)))
+    }
+
+    /// Asks something anew between the look that was taken and another one: what is different in that one happened meanwhile. Nothing where
+    /// nobody can look any more.
+    pub fn ask_between(&self, pod: &Pod, asked: &Probe) -> Result<Option<(&'a Observation, Look<'a>)>, Missing> {
+        let answer = self.ask(asked.again(BETWEEN))?;
+        let look = possible(self.looked(look_probe(&PodRef::of(pod), self.timeout).again(BETWEEN)))?;
+        Ok(look.map(|look| (answer, look)))
+    }
+
+    /// Looks into a container of a Docker engine, as [`Case::look`] does into a pod.
+    pub fn look_container(&self, container: &Container) -> Result<Look<'a>, Missing> {
+        self.look_into(&PodRef::of_container(container))
+    }
+
+    /// The same; nothing where nobody can look.
+    pub fn look_container_if_possible(&self, container: &Container) -> Result<Option<Look<'a>>, Missing> {
+        possible(self.look_container(container))
+    }
+
+    /// Looks into the network that a Docker engine itself lives in; nothing where nobody can look.
+    pub fn look_docker_host_if_possible(&self) -> Result<Option<Look<'a>>, Missing> {
+        possible(self.look_into(&PodRef::docker_host()))
+    }
+
+    /// Looks into what a reference names.
+    pub fn look_into(&self, inside: &PodRef) -> Result<Look<'a>, Missing> {
+        self.looked(look_probe(inside, self.timeout))
+    }
+
+    fn looked(&self, probe: Probe) -> Result<Look<'a>, Missing> {
+        let seen = self.ask(probe)?;
         match &seen.outcome {
             Outcome::Seen(inside) => Ok(Look { inside, seen }),
             _ => Err(Missing::Fact(format!("{}: {}", seen.probe, seen.outcome_text()))),
         }
     }
+}
 
-    /// The same; nothing where nobody can look, so that what is seen from outside has to do.
-    pub fn look_if_possible(&self, pod: &Pod) -> Result<Option<Look<'a>>, Missing> {
-        match self.look(pod) {
-            Err(Missing::Fact(_)) => Ok(None),
-            looked => looked.map(Some),
-        }
-    }
+fn look_probe(inside: &PodRef, timeout: Duration) -> Probe {
+    Probe { timeout, ..Probe::new(Question::Look(inside.clone())) }
+}
 
-    /// Looks once more, after what was asked since; nothing where nobody can look any more.
-    pub fn look_again(&self, pod: &Pod) -> Result<Option<Look<'a>>, Missing> {
-        let seen = match self.ask(self.look_probe(pod).again(1)) {
-            Err(Missing::Fact(_)) => return Ok(None),
-            seen => seen?,
-        };
-        Ok(match &seen.outcome {
-            Outcome::Seen(inside) => Some(Look { inside, seen }),
-            _ => None,
-        })
-    }
-
-    fn look_probe(&self, pod: &Pod) -> Probe {
-        Probe { timeout: self.timeout, ..Probe::new(Question::Look(PodRef::of(pod))) }
+/// A look, or nothing where nobody can look.
+fn possible(looked: Result<Look<'_>, Missing>) -> Result<Option<Look<'_>>, Missing> {
+    match looked {
+        Err(Missing::Fact(_)) => Ok(None),
+        looked => looked.map(Some),
     }
 }
 
@@ -73,6 +105,9 @@ pub struct FailingInside<'a> {
     pub look: Look<'a>,
 }
 
+/// The number of attempts that are made between two looks; nobody else's.
+const BETWEEN: u8 = 3;
+
 /// Pods that are looked into at most, where several fail.
 const LOOKS: usize = 3;
 
@@ -83,7 +118,7 @@ impl<'a> Case<'a> {
         let views = self.walked_with(signatures)?;
         let failing: Vec<_> = views.into_iter().filter_map(|v| Some((v, v.endpoint.pod.known()?))).take(LOOKS).collect();
         if !failing.is_empty() {
-            self.ask_all(failing.iter().map(|(_, pod)| self.look_probe(pod)).collect())?;
+            self.ask_all(failing.iter().map(|(_, pod)| look_probe(&PodRef::of(pod), self.timeout)).collect())?;
         }
         failing
             .into_iter()

@@ -19,7 +19,7 @@ use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::{Pod, PortRef};
 pub use fault::Fault;
 pub use hints::{Hints, is_auxiliary};
-pub use look::{Elsewhere, Grade, Source};
+pub use look::{Elsewhere, Grade, Source, best, common, grade};
 pub use pod::{answers_kubelet, declared, is_probed_by_network, kubelet_gets_through, readiness_asks, runs, same_template, settles};
 use pod::{containers, owners};
 pub use table::Table;

@@ -4,35 +4,33 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
-use futures::{StreamExt, TryStreamExt};
-
 use super::cluster::{self, Cluster};
+use super::containers::{self, Asked};
+use super::examine::{Output, Run, answer, exit_code};
 use super::progress::Bar;
-use super::select::{Specs, Wanted, specs};
+use super::select::{Wanted, specs};
 use super::selector::LabelFilter;
-use super::target::{Named, target_kind};
+use super::target::Named;
 use super::{CliError, duration, write_status};
-use crate::api::{DiagnosisSpec, ProbeSettings, Target, Verdict};
+use crate::api::Verdict;
 use crate::controller::diagnoses::Document;
-use crate::diagnose::{Conclusion, Settings};
-use crate::report::document::{self, Shape};
-use crate::report::text::{self, Report};
+use crate::report::document::Shape;
+use crate::report::text::Report;
 use crate::snapshot::kubernetes::list;
 use crate::snapshot::objects::ObjectRef;
 use crate::snapshot::{Snapshot, files};
 use crate::vantage::local::Local;
-use crate::vantage::{self, Vantage};
+use crate::vantage::Vantage;
 
 /// Namespace of manifests that name none.
 const DEFAULT_NAMESPACE: &str = "default";
 /// Time between two looks while waiting.
-const AGAIN: Duration = Duration::from_secs(1);
+pub const AGAIN: Duration = Duration::from_secs(1);
 
 /// Arguments of `culprit diagnose`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// What to diagnose: ingress/NAME or service/NAME; every Ingress where it is left out
+    /// What to diagnose: ingress/NAME or service/NAME, every Ingress where it is left out; container/NAME or compose/PROJECT on a Docker engine
     #[arg(value_name = "TARGET", num_args = 0..=2)]
     target: Vec<String>,
     /// Namespace of the target
@@ -46,7 +44,7 @@ pub struct Arguments {
     selector: Option<String>,
     /// Format of the answer
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
-    output: Output,
+    pub output: Output,
     /// Diagnose manifests instead of a cluster: a file, a folder, or - for standard input. Nothing is asked
     #[arg(short, long, value_name = "PATH")]
     filename: Vec<PathBuf>,
@@ -61,27 +59,34 @@ pub struct Arguments {
     wait: Option<Duration>,
     /// Limit of one request to a route, such as 500ms or 5s
     #[arg(long, value_name = "DURATION", value_parser = duration::request_limit, conflicts_with = "filename")]
-    timeout: Option<String>,
+    pub timeout: Option<String>,
     /// Routes diagnosed at once
     #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    concurrency: u16,
+    pub concurrency: u16,
+    /// Docker engine: unix:///path, tcp://host:port or ssh://user@host; as the docker client finds it where it is left out
+    #[arg(long, value_name = "URL", conflicts_with_all = ["filename", "namespace", "all_namespaces", "selector", "write_status"])]
+    pub docker_host: Option<String>,
     #[command(flatten)]
     cluster: cluster::Arguments,
 }
 
-/// Format of the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// The Diagnosis document
-    Json,
-    /// The Diagnosis document
-    Yaml,
+impl Arguments {
+    /// When waiting ends; none where nobody waits.
+    pub fn until(&self) -> Option<Instant> {
+        self.wait.map(|wait| Instant::now() + wait)
+    }
+}
+
+/// Whether another look fits in.
+pub fn is_time_for_another(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() + AGAIN <= until)
 }
 
 /// Runs it.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    if let Some(asked) = Asked::parse(&arguments.target, arguments.docker_host.is_some())? {
+        return containers::run(&arguments, &asked).await;
+    }
     let labels = arguments.selector.as_deref().map(LabelFilter::parse).transpose()?;
     let named = Named::parse(&arguments.target)?;
     if arguments.filename.is_empty() {
@@ -103,7 +108,7 @@ async fn offline(arguments: &Arguments, named: Option<&Named>, labels: Option<&L
     let wanted = Wanted { target, namespace: arguments.namespace.as_deref(), labels };
     let targets = wanted.of(&snapshot)?;
     let nowhere = Local::new("manifests", Vec::new());
-    let run = Run { vantage: &nowhere, specs, timeout: None, online: false, concurrency: arguments.concurrency };
+    let run = Run { vantage: |_: &ObjectRef| Box::new(&nowhere) as Box<dyn Vantage>, specs: &specs, timeout: None, online: false, concurrency: arguments.concurrency };
     let reports = run.reports(&snapshot, &targets).await?;
     let shape = if arguments.all_namespaces || labels.is_some() { Shape::List } else { Shape::AsMany };
     answer(&reports, arguments.output, shape, None)?;
@@ -116,11 +121,11 @@ async fn online(arguments: &Arguments, named: Option<&Named>, labels: Option<&La
     let scope = (!arguments.all_namespaces).then_some(namespace);
     let wanted = Wanted { target: named.map(|named| named.within(namespace)), namespace: scope, labels };
     let vantage = cluster::here();
-    let until = arguments.wait.map(|wait| Instant::now() + wait);
+    let until = arguments.until();
     let look = loop {
         let look = look(arguments, &cluster, &wanted, namespace, &vantage).await?;
         let healthy = look.reports.iter().all(|r| r.verdict() == Verdict::Healthy);
-        if healthy || until.is_none_or(|until| Instant::now() + AGAIN > until) {
+        if healthy || !is_time_for_another(until) {
             break look;
         }
         tokio::time::sleep(AGAIN).await;
@@ -153,78 +158,8 @@ async fn look(arguments: &Arguments, cluster: &Cluster, wanted: &Wanted<'_>, nam
     let snapshot = snapshot?;
     let targets = wanted.of(&snapshot)?;
     let (timeout, concurrency) = (arguments.timeout.clone(), arguments.concurrency);
-    let run = Run { vantage, specs: specs(there.iter().map(|d| &d.diagnosis)), timeout, online: true, concurrency };
+    let specs = specs(there.iter().map(|d| &d.diagnosis));
+    let run = Run { vantage: |_: &ObjectRef| Box::new(vantage) as Box<dyn Vantage>, specs: &specs, timeout, online: true, concurrency };
     let reports = run.reports(&snapshot, &targets).await?;
     Ok(Look { snapshot, there, targets, reports })
-}
-
-/// How targets are examined.
-struct Run<'a> {
-    vantage: &'a dyn Vantage,
-    specs: Specs,
-    timeout: Option<String>,
-    online: bool,
-    concurrency: u16,
-}
-
-impl Run<'_> {
-    async fn reports(&self, snapshot: &Snapshot, targets: &[ObjectRef]) -> Result<Vec<Report>, CliError> {
-        let bar = Bar::asking(targets.len());
-        let alone = targets.len() == 1;
-        let one = |target: ObjectRef| async {
-            let report = self.report(snapshot, target, alone).await;
-            bar.step();
-            report
-        };
-        let running = futures::stream::iter(targets.iter().cloned().map(one)).buffered(usize::from(self.concurrency));
-        let reports = running.try_collect().await;
-        bar.finish();
-        reports
-    }
-
-    /// Settings that cannot be read are wrong usage for one target, and a verdict of their own among many.
-    async fn report(&self, snapshot: &Snapshot, target: ObjectRef, alone: bool) -> Result<Report, CliError> {
-        let spec = self.spec(&target);
-        let conclusion = match Settings::parse(&spec) {
-            Ok(settings) => {
-                vantage::examine_settled(snapshot, self.vantage, target.clone(), Settings { online: self.online, ..settings }).await
-            }
-            Err(error) if alone => return Err(CliError::Usage(format!("the Diagnosis of {target} cannot be used: {error}"))),
-            Err(error) => Conclusion::stalled(&target, error.to_string()),
-        };
-        let unknown = conclusion.unknown.clone();
-        let status = conclusion.into_status(jiff::Timestamp::now(), None);
-        Ok(Report { document: document::of(&target, spec, status), unknown })
-    }
-
-    fn spec(&self, target: &ObjectRef) -> DiagnosisSpec {
-        let spec = self.specs.get(target).cloned().unwrap_or_default();
-        let mut spec = DiagnosisSpec { target: Target { kind: target_kind(target.kind), name: target.key.name.to_string() }, ..spec };
-        if self.timeout.is_some() {
-            spec.probe.get_or_insert_with(ProbeSettings::default).timeout.clone_from(&self.timeout);
-        }
-        spec
-    }
-}
-
-fn answer(reports: &[Report], output: Output, shape: Shape, vantage: Option<&str>) -> Result<(), CliError> {
-    let documents: Vec<_> = reports.iter().map(|r| &r.document).collect();
-    let text = match output {
-        Output::Text => {
-            let (unicode, width) = (super::terminal::is_unicode(), super::terminal::width());
-            text::of(reports, &text::Format { unicode, width, vantage: vantage.map(str::to_owned) })
-        }
-        Output::Json => document::json(&documents, shape),
-        Output::Yaml => document::yaml(&documents, shape),
-    };
-    super::show(&text)
-}
-
-/// 1 where something fails, else 3 where something was not seen, else 0.
-fn exit_code(reports: &[Report]) -> ExitCode {
-    ExitCode::from(match reports.iter().map(Report::verdict).max() {
-        Some(Verdict::Healthy) => 0,
-        Some(Verdict::Degraded | Verdict::Failing) => 1,
-        Some(Verdict::Unknown) | None => 3,
-    })
 }

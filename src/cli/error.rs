@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::snapshot::docker::engine::EngineError;
 use crate::snapshot::files::FilesError;
 use crate::snapshot::kubernetes::list::ListError;
 
@@ -25,6 +26,9 @@ pub enum CliError {
     /// The cluster could not be looked at.
     #[error(transparent)]
     Cluster(#[from] ListError),
+    /// The Docker engine could not be looked at.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// No cluster is configured, or its configuration cannot be used.
     #[error("{0}")]
     Kubeconfig(String),
@@ -63,6 +67,7 @@ impl CliError {
         match self {
             CliError::Usage(_) | CliError::NotFound { .. } | CliError::Files(_) | CliError::File { .. } => ExitCode::from(2),
             CliError::Cluster(_)
+            | CliError::Engine(_)
             | CliError::Kubeconfig(_)
             | CliError::Credentials(_)
             | CliError::Write { .. }
@@ -85,6 +90,8 @@ impl CliError {
             CliError::Kubeconfig(_) => "set KUBECONFIG or --kubeconfig, or diagnose manifests with -f",
             CliError::Write { unserved: true, .. } => "install the resource first: culprit manifests --crds | kubectl apply -f -",
             CliError::Write { .. } => "ask for the right to create diagnoses and to patch diagnoses/status",
+            // The engine's errors say themselves what to do.
+            CliError::Engine(_) => return None,
             CliError::Usage(_) | CliError::Files(_) | CliError::File { .. } | CliError::Controller(_) | CliError::Output(_) => return None,
         };
         Some(hint.into())

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::CliError;
 use super::selector::LabelFilter;
-use crate::api::{Diagnosis, DiagnosisSpec, TargetKind};
+use crate::api::{Diagnosis, DiagnosisSpec};
+use crate::diagnose::object_of;
 use crate::snapshot::kubernetes::list::ListError;
 use crate::snapshot::objects::{Kind, ObjectRef};
 use crate::snapshot::{Coverage, Snapshot};
@@ -131,12 +132,7 @@ pub type Specs = BTreeMap<ObjectRef, DiagnosisSpec>;
 pub fn specs<'d>(diagnoses: impl IntoIterator<Item = &'d Diagnosis>) -> Specs {
     let mut specs = Specs::new();
     for diagnosis in diagnoses {
-        let kind = match diagnosis.spec.target.kind {
-            TargetKind::Ingress => Kind::Ingress,
-            TargetKind::Service => Kind::Service,
-        };
-        let namespace = diagnosis.metadata.namespace.clone().unwrap_or_default();
-        let target = ObjectRef::new(kind, &namespace, &diagnosis.spec.target.name);
+        let target = object_of(&diagnosis.spec.target, diagnosis.metadata.namespace.as_deref().unwrap_or_default());
         let by_hand = diagnosis.spec.probe.is_some() || diagnosis.spec.interval.is_some();
         if by_hand || !specs.contains_key(&target) {
             specs.insert(target, diagnosis.spec.clone());
@@ -215,7 +211,7 @@ mod tests {
     fn settings_written_by_hand_count_before_those_that_culprit_made() {
         let document = |name: &str, interval: Option<&str>| {
             let spec = DiagnosisSpec {
-                target: crate::api::Target { kind: TargetKind::Ingress, name: "web".into() },
+                target: crate::api::Target { name: "web".into(), ..Default::default() },
                 interval: interval.map(str::to_owned),
                 ..DiagnosisSpec::default()
             };

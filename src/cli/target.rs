@@ -1,6 +1,5 @@
 //! Targets as kubectl's users write them: `ingress/web`, `ing/web`, `svc web`.
 
-use crate::api::TargetKind;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::{Kind, ObjectRef};
 
@@ -54,14 +53,6 @@ fn kind_of(word: &str) -> Option<Kind> {
         "ingress" | "ingresses" | "ing" | "ingress.networking.k8s.io" | "ingresses.networking.k8s.io" => Some(Kind::Ingress),
         "service" | "services" | "svc" => Some(Kind::Service),
         _ => None,
-    }
-}
-
-/// The kind as a resource's target has it.
-pub fn target_kind(kind: Kind) -> TargetKind {
-    match kind {
-        Kind::Service => TargetKind::Service,
-        _ => TargetKind::Ingress,
     }
 }
 

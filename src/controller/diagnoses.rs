@@ -8,10 +8,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::api::{Diagnosis, DiagnosisStatus, TargetKind, Verdict};
+use crate::api::{Diagnosis, DiagnosisStatus, Verdict};
 use crate::diagnose::carried_over;
+use crate::diagnose::object_of;
 use crate::snapshot::kubernetes::follow::key_of;
-use crate::snapshot::objects::{Key, Kind, ObjectRef};
+use crate::snapshot::objects::{Key, ObjectRef};
 
 /// Diagnoses by key and by target.
 #[derive(Debug, Default)]
@@ -146,11 +147,7 @@ impl Diagnoses {
     }
 }
 
-/// What a Diagnosis is about: always an object of its own namespace.
+/// What a Diagnosis is about.
 pub fn target_of(diagnosis: &Diagnosis) -> ObjectRef {
-    let kind = match diagnosis.spec.target.kind {
-        TargetKind::Ingress => Kind::Ingress,
-        TargetKind::Service => Kind::Service,
-    };
-    ObjectRef::new(kind, diagnosis.metadata.namespace.as_deref().unwrap_or_default(), &diagnosis.spec.target.name)
+    object_of(&diagnosis.spec.target, diagnosis.metadata.namespace.as_deref().unwrap_or_default())
 }

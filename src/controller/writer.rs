@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::api::{self, Diagnosis, DiagnosisSpec, FIELD_MANAGER, Target, TargetKind};
-use crate::diagnose::document_name;
+use crate::api::{self, Diagnosis, DiagnosisSpec, FIELD_MANAGER};
+use crate::diagnose::{document_name, target_of};
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::{Kind, ObjectRef, Text};
 
@@ -36,7 +36,6 @@ pub async fn apply(client: &Client, document: &Diagnosis) -> Result<Diagnosis, k
 
 /// The Diagnosis as it is made for a route, given the route's API version and UID.
 pub fn draft(target: &ObjectRef, owner: Option<(&str, Text)>) -> Diagnosis {
-    let kind = if target.kind == Kind::Service { TargetKind::Service } else { TargetKind::Ingress };
     let owner = owner.map(|(api_version, uid)| OwnerReference {
         api_version: api_version.into(),
         kind: target.kind.to_string(),
@@ -52,7 +51,7 @@ pub fn draft(target: &ObjectRef, owner: Option<(&str, Text)>) -> Diagnosis {
         owner_references: owner.map(|o| vec![o]),
         ..ObjectMeta::default()
     };
-    let spec = DiagnosisSpec { target: Target { kind, name: target.key.name.to_string() }, ..DiagnosisSpec::default() };
+    let spec = DiagnosisSpec { target: target_of(target), ..DiagnosisSpec::default() };
     Diagnosis { metadata, spec, status: None }
 }
 

@@ -172,18 +172,6 @@ fn index_of(findings: &mut Vec<Finding>, finding: &Finding) -> Option<u32> {
     u32::try_from(at).ok()
 }
 
-/// The name of the Diagnosis that is made for a target: `ingress-web`. Names that would be too long end in a hash.
-pub fn document_name(target: &ObjectRef) -> String {
-    const LONGEST: usize = 253;
-    let name = format!("{}-{}", target.kind.to_string().to_lowercase(), target.key.name);
-    if name.len() <= LONGEST {
-        return name;
-    }
-    // FNV-1a, so that the name stays the same for good.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    format!("{}-{hash:016x}", &name[..LONGEST - 17])
-}
-
 /// The status that follows another: times and history go on where verdict and cause are the same.
 pub fn succeed(before: &DiagnosisStatus, conclusion: Conclusion, now: Timestamp, generation: Option<i64>) -> DiagnosisStatus {
     let Conclusion { mut status, probed, stalled, .. } = conclusion;

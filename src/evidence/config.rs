@@ -2,12 +2,27 @@
 //!
 //! One parser for each gateway, all to one type. What a parser does not understand it says with file and line, and never guesses.
 
+mod apache;
+mod arguments;
+mod caddy;
+mod condition;
+mod envoy;
+mod haproxy;
+mod labelled;
+mod nginx;
+mod notes;
+mod sources;
+mod text;
+mod traefik;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::probe::Scheme;
 use crate::snapshot::objects::PathType;
+pub use sources::{paths_to_read, program, read};
 
 /// A gateway's configuration, as far as it was understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +31,62 @@ pub struct Configuration {
     pub listeners: Vec<Listener>,
     /// The requests that it sends on, in the order of the configuration.
     pub routes: Vec<ConfiguredRoute>,
+    /// Containers that say that they want to be served and are not, where labels of containers make the routes (Traefik).
+    pub left_out: Vec<LeftOut>,
+    /// Containers in several networks of which the gateway takes any.
+    pub picks: Vec<Pick>,
     /// What could not be understood or read.
     pub notes: Vec<Note>,
+}
+
+/// A container that a gateway passes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub container: String,
+    /// Why.
+    pub why: Omission,
+}
+
+/// Why a gateway passes a container over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum Omission {
+    /// Its health check fails.
+    #[strum(serialize = "unhealthy")]
+    Unhealthy,
+    /// Its health check has not passed yet.
+    #[strum(serialize = "its health check has not passed yet")]
+    Starting,
+    /// It does not run.
+    #[strum(serialize = "it does not run")]
+    NotRunning,
+    /// Containers are not served unless a label says so, or a label says that it is not.
+    #[strum(serialize = "it is not enabled")]
+    NotEnabled,
+    /// Its labels are not those that the gateway asks for.
+    #[strum(serialize = "its labels do not meet the constraints")]
+    Constraints,
+    /// Whether its labels are those that the gateway asks for is not known.
+    #[strum(serialize = "whether its labels meet the constraints is not known")]
+    ConstraintsUnknown,
+    /// It exposes no port and no label names one.
+    #[strum(serialize = "its port is not known")]
+    NoPort,
+    /// It has no address that the gateway may take.
+    #[strum(serialize = "it has no address")]
+    NoAddress,
+    /// Its labels are wrong.
+    #[strum(serialize = "its labels are wrong")]
+    Labels,
+}
+
+/// A container in several networks, of which a gateway takes any: its servers stand in one that the gateway reaches, where there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// Its name.
+    pub container: String,
+    /// The networks, as they may be taken.
+    pub networks: Vec<String>,
 }
 
 /// A port that a gateway opens for clients.
@@ -133,12 +202,15 @@ pub struct Note {
 /// Text files of a container, by their absolute paths. Links are resolved, so that a file may be there under several names.
 pub type Files = BTreeMap<String, String>;
 
-/// Where an image without other orders keeps a gateway's configuration: what is to be read from the container.
-pub type Folder = &'static str;
-
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.line == 0 { write!(f, "{}", self.file) } else { write!(f, "{}:{}", self.file, self.line) }
+    }
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
     }
 }
 

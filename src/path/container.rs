@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::gateway::{Entrance, Gateway, Implementation};
 use super::{Backend, Dials, Endpoint, Path, Requests, Route};
-use crate::evidence::config::{Configuration, ConfiguredRoute, HostHeader, Listener, Server, Upstream};
+use crate::evidence::config::{self, Configuration, ConfiguredRoute, HostHeader, Listener, Server, Upstream};
 use crate::fact::Fact;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::docker::{Container, DEFAULT_BRIDGE, Host, Status};
@@ -49,6 +49,24 @@ pub enum Leads {
     Address(IpAddr),
     /// It is a name that no network of the gateway knows: it is outside, or wrong.
     Name,
+}
+
+impl ServerPath {
+    /// Whether it leads to an address and port, as the engine declares it.
+    pub fn leads_to(&self, to: SocketAddr) -> bool {
+        let ip = to.ip();
+        let leads = match &self.leads {
+            Leads::Loopback(address) | Leads::Host(address) | Leads::Address(address) => *address == ip,
+            Leads::Containers(found) => found.iter().any(|(_, address)| *address == ip),
+            Leads::Name => false,
+        };
+        leads && self.server.port == to.port()
+    }
+
+    /// Whether the configuration names it by an address.
+    pub fn is_address(&self) -> bool {
+        self.server.host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+    }
 }
 
 impl ContainerRoute {
@@ -179,11 +197,12 @@ fn gateway(host: &Host, container: &Arc<Container>, listeners: &[Listener]) -> G
     }
 }
 
-/// The software of a gateway container: by its image, else by the program that it runs.
+/// The software of a gateway container: by the program that it runs, else by its image.
 pub fn implementation(container: &Container) -> Implementation {
-    let by_image = Implementation::named_in(image_name(&container.image));
-    let programs = container.command.iter().take(2).map(|c| Implementation::named_in(image_name(c)));
-    std::iter::once(by_image).chain(programs).find(|i| *i != Implementation::Other).unwrap_or_default()
+    match config::program(container) {
+        Implementation::Other => Implementation::named_in(image_name(&container.image)),
+        known => known,
+    }
 }
 
 /// Where the gateway can be asked from inside its own network namespace.
@@ -250,7 +269,8 @@ fn leads(host: &Host, gateway: &Arc<Container>, server: &Server) -> Leads {
         };
     }
     let linked = owner.links.iter().find(|(_, alias)| alias.eq_ignore_ascii_case(name)).and_then(|(c, _)| host.container(c));
-    let by_link = linked.into_iter().flat_map(|c| c.attachments.iter().map(move |a| (c, a)));
+    let by_link =
+        linked.into_iter().flat_map(|c| c.attachments.iter().filter(|a| owner.attachment(&a.network).is_some()).map(move |a| (c, a)));
     let networks = owner.attachments.iter().filter(|a| a.has_dns());
     let by_dns = networks.flat_map(|a| host.named(&a.network, name));
     let running = by_link.chain(by_dns).filter(|(c, _)| c.state.status != Status::Exited);

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::api::{Diagnosis, DiagnosisSpec, DiagnosisStatus};
-use crate::diagnose::document_name;
+use crate::diagnose::{document_name, namespace_of};
 use crate::snapshot::objects::ObjectRef;
 
 /// How several documents are put together.
@@ -21,8 +21,7 @@ pub enum Shape {
 
 /// The document of a target.
 pub fn of(target: &ObjectRef, spec: DiagnosisSpec, status: DiagnosisStatus) -> Diagnosis {
-    let metadata =
-        ObjectMeta { name: Some(document_name(target)), namespace: Some(target.key.namespace.to_string()), ..ObjectMeta::default() };
+    let metadata = ObjectMeta { name: Some(document_name(target)), namespace: namespace_of(target), ..ObjectMeta::default() };
     Diagnosis { metadata, spec, status: Some(status) }
 }
 
@@ -80,7 +79,8 @@ mod tests {
 
     fn healthy() -> Diagnosis {
         let target = ObjectRef::new(Kind::Ingress, "shop", "web");
-        let spec = DiagnosisSpec { target: Target { kind: TargetKind::Ingress, name: "web".into() }, ..DiagnosisSpec::default() };
+        let spec =
+            DiagnosisSpec { target: Target { kind: TargetKind::Ingress, name: "web".into(), host: None }, ..DiagnosisSpec::default() };
         of(&target, spec, DiagnosisStatus { verdict: Verdict::Healthy, ..DiagnosisStatus::default() })
     }
 

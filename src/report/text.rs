@@ -79,12 +79,14 @@ fn colour(verdict: Verdict) -> anstyle::Style {
 }
 
 fn table(page: &mut Page<'_>, reports: &[Report]) {
-    let heading = ["NAMESPACE", "TARGET", "VERDICT", "HOP", "CAUSE"].map(|h| (h.to_owned(), BOLD)).to_vec();
+    let of_docker = reports.iter().all(|r| r.document.spec.target.host.is_some());
+    let heading =
+        [if of_docker { "HOST" } else { "NAMESPACE" }, "TARGET", "VERDICT", "HOP", "CAUSE"].map(|h| (h.to_owned(), BOLD)).to_vec();
     let row = |report: &Report| {
         let status = report.status();
         let plain = anstyle::Style::new();
         vec![
-            (report.document.metadata.namespace.clone().unwrap_or_default(), plain),
+            (home(&report.document).to_owned(), plain),
             (status.target.unwrap_or_default(), plain),
             (status.verdict.to_string(), colour(status.verdict)),
             (status.hop.map_or_else(|| "-".into(), |hop| hop.to_string()), plain),
@@ -96,9 +98,9 @@ fn table(page: &mut Page<'_>, reports: &[Report]) {
 
 fn explain(page: &mut Page<'_>, report: &Report) {
     let status = report.status();
-    let namespace = report.document.metadata.namespace.clone().unwrap_or_default();
+    let place = place(&report.document);
     let verdict = (status.verdict.to_string(), colour(status.verdict));
-    let target = (format!("{} -n {namespace}", status.target.as_deref().unwrap_or_default()), BOLD);
+    let target = (format!("{}{place}", status.target.as_deref().unwrap_or_default()), BOLD);
     let message = status.message.as_deref().unwrap_or_default();
     if status.verdict == Verdict::Healthy {
         page.row(&[verdict, target, (message.to_owned(), anstyle::Style::new())]);
@@ -124,6 +126,19 @@ fn explain(page: &mut Page<'_>, report: &Report) {
     missing(page, report, first.is_some());
     page.fields("Asked from", Some(page.vantage().to_owned()));
     page.fields("More", first.map(|f| format!("culprit explain {}", f.cause)));
+}
+
+/// The namespace or the Docker host of a target.
+fn home(document: &Diagnosis) -> &str {
+    document.spec.target.host.as_deref().or(document.metadata.namespace.as_deref()).unwrap_or_default()
+}
+
+/// Where a target is, as a command takes it: ` -n shop`, or ` on dock` for a container.
+fn place(document: &Diagnosis) -> String {
+    match (&document.spec.target.host, &document.metadata.namespace) {
+        (Some(host), _) => format!(" on {host}"),
+        (None, namespace) => format!(" -n {}", namespace.as_deref().unwrap_or_default()),
+    }
 }
 
 fn answered(by: AnsweredBy) -> Option<&'static str> {

@@ -9,6 +9,7 @@
 mod firewall;
 mod helper;
 mod home;
+mod logs;
 mod pipe;
 
 use std::sync::atomic::{AtomicBool, Ordering};

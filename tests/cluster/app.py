@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The application of the end-to-end tests: answers, or fails in one chosen way.
 
-Environment: PORT, BIND, MODE (http, silent, close, reset, banner, raw, tls, h2, eat, full), STATUS, BODY. /missing is always 404 in mode
+Environment: PORT, BIND, MODE (http, silent, close, reset, banner, raw, tls, h2, eat, full, worker), STATUS, BODY. /missing is always 404 in mode
 http. An IPv6 address in BIND takes IPv6 alone. In mode full the queue of connections is full, and nobody takes one from it.
+In mode worker each request is done by a process of its own, which eats memory without end.
 LOCATION is where a 30x leads, HOSTS the only hosts that are answered (others get REFUSAL). RAW is what mode raw sends; it and BODY have PAD
 letters for each @. In mode tls the certificate is out of time with CERT=expired and read from /pki with CERT=given, CLIENT=required asks for one of clients, SNI=required for a name.
 """
@@ -13,6 +14,13 @@ PORT, BIND, MODE = int(env("PORT", "8080")), env("BIND", "0.0.0.0"), env("MODE",
 padded = lambda text: text.replace("@", "x" * int(env("PAD", "0")))
 STATUS, BODY = env("STATUS", "200"), padded(env("BODY", "hello from " + socket.gethostname()))
 LOCATION, HOSTS, RAW = env("LOCATION", "/elsewhere"), env("HOSTS"), padded(env("RAW", ""))
+
+
+EAT = """
+hoard = bytearray()
+while True:
+    hoard += b"x" * (1 << 20)
+"""
 
 
 def respond(peer):
@@ -63,6 +71,10 @@ def serve(peer):
         elif MODE == "reset":
             peer.recv(4096)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif MODE == "worker":
+            # Who only connects asks for nothing.
+            if peer.recv(4096):
+                subprocess.run([sys.executable, "-c", EAT])
         elif MODE == "banner":
             peer.sendall(b"220 mail.test ESMTP ready\r\n")
             peer.recv(4096)
@@ -91,9 +103,7 @@ if MODE == "tls":
     if env("SNI") == "required":
         context.sni_callback = lambda _, name, __: None if name else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 if MODE == "eat":
-    hoard = bytearray()
-    while True:
-        hoard += b"x" * (1 << 20)
+    exec(EAT)
 
 listener = socket.socket(socket.AF_INET6 if ":" in BIND else socket.AF_INET, socket.SOCK_STREAM)
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

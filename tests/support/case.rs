@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use culprit::api::{Confidence, DiagnosisSpec, ProbeSettings, Verdict};
 use culprit::diagnose::{Conclusion, Examination, Settings, Step};
 use culprit::probe::Probe;
+use culprit::snapshot::objects::docker::Host;
 use culprit::snapshot::objects::{Kind, Object, ObjectRef};
 use culprit::snapshot::{Coverage, Snapshot, files};
 use culprit::vantage::Vantage;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::dock::{Dock, Patches};
 use super::network::Network;
 
 /// One file below `tests/causes/`.
@@ -23,15 +25,18 @@ pub struct Fixture {
     /// The world that it begins from: a file of `tests/causes/worlds/`.
     #[serde(default = "shop")]
     pub world: String,
-    /// What is diagnosed, as `Ingress/shop/web`.
+    /// What is diagnosed, as `Ingress/shop/web` or `Container/engine/gateway`.
     #[serde(default = "web")]
     pub target: String,
-    /// Merge patches (RFC 7386) by `Kind/namespace/name`; null deletes the object.
+    /// Merge patches (RFC 7386) by `Kind/namespace/name`, or `Container/name` and `Network/name` of the engine; null deletes the object.
     #[serde(default)]
     pub change: BTreeMap<String, Value>,
     /// Further objects.
     #[serde(default)]
     pub add: Vec<Value>,
+    /// Text files of containers by container and path, over those of the world; null is no file.
+    #[serde(default)]
+    pub files: Patches,
     /// Kinds that could not be read, with the reason.
     #[serde(default)]
     pub unread: BTreeMap<String, String>,
@@ -92,7 +97,10 @@ pub struct Expectation {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct World {
+    #[serde(default)]
     objects: Vec<Value>,
+    #[serde(default)]
+    docker: Option<Dock>,
     network: Value,
 }
 
@@ -141,6 +149,7 @@ pub struct Result {
 pub struct Scene {
     pub objects: Vec<Object>,
     pub coverage: Vec<(Kind, Coverage)>,
+    pub docker: Option<Host>,
     pub network: Network,
 }
 
@@ -157,6 +166,9 @@ impl Fixture {
             snapshot.cover(*kind, coverage.clone());
         }
         snapshot.extend(scene.objects.iter().cloned());
+        if let Some(host) = &scene.docker {
+            snapshot.set_docker_host(host.clone());
+        }
         let spec = DiagnosisSpec { probe: self.probe.clone(), ..DiagnosisSpec::default() };
         let mut settings = Settings::parse(&spec).expect("the fixture's probe settings are valid");
         settings.online = !self.offline;
@@ -180,6 +192,7 @@ impl Fixture {
         Fixture {
             change: BTreeMap::new(),
             add: Vec::new(),
+            files: BTreeMap::new(),
             unread: BTreeMap::new(),
             not_loaded: Vec::new(),
             network: Value::Null,
@@ -190,18 +203,26 @@ impl Fixture {
 
     /// Its objects and network.
     pub fn scene(&self) -> Scene {
-        let world: World = read(&folder().join("worlds").join(format!("{}.yaml", self.world)));
+        let mut world: World = read(&folder().join("worlds").join(format!("{}.yaml", self.world)));
         let mut coverage: BTreeMap<Kind, Coverage> = Kind::of_kubernetes().map(|kind| (kind, Coverage::Complete)).collect();
         let kind = |name: &String| name.parse::<Kind>().expect("a kind");
         coverage.extend(self.unread.iter().map(|(name, why)| (kind(name), Coverage::Failed(why.clone()))));
         coverage.extend(self.not_loaded.iter().map(|name| (kind(name), Coverage::NotLoaded)));
-        let mut objects = self.objects(world.objects);
+        let mut objects = self.objects(world.objects, &mut world.docker);
         objects.retain(|o| coverage[&o.reference().kind] == Coverage::Complete);
-        Scene { objects, coverage: coverage.into_iter().collect(), network: self.network(world.network) }
+        let docker = world.docker.map(|dock| dock.host(&reference(&self.target).key.name));
+        Scene { objects, coverage: coverage.into_iter().collect(), docker, network: self.network(world.network) }
     }
 
-    fn objects(&self, mut objects: Vec<Value>) -> Vec<Object> {
+    /// The objects of Kubernetes; what concerns the engine is changed there.
+    fn objects(&self, mut objects: Vec<Value>, dock: &mut Option<Dock>) -> Vec<Object> {
         let mut unused: BTreeSet<&String> = self.change.keys().collect();
+        let mut add = self.add.clone();
+        if let Some(dock) = dock {
+            add.retain(|object| !dock.add(object));
+            unused.retain(|name| !dock.change(name, &self.change[*name]));
+            dock.write(&self.files);
+        }
         objects.retain_mut(|object| {
             let name = name_of(object);
             let Some(patch) = self.change.get(&name) else { return true };
@@ -215,7 +236,7 @@ impl Fixture {
             let parsed = files::from_value(object).unwrap_or_else(|e| panic!("{name}: {e}"));
             parsed.unwrap_or_else(|| panic!("{name}: not a kind that a snapshot holds"))
         };
-        objects.into_iter().chain(self.add.clone()).map(parse).collect()
+        objects.into_iter().chain(add).map(parse).collect()
     }
 
     fn network(&self, mut world: Value) -> Network {
@@ -256,7 +277,7 @@ fn name_of(object: &Value) -> String {
 }
 
 /// RFC 7386.
-fn merge(value: &mut Value, patch: &Value) {
+pub fn merge(value: &mut Value, patch: &Value) {
     match (value, patch) {
         (Value::Object(object), Value::Object(changes)) => {
             for (key, change) in changes {

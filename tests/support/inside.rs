@@ -25,9 +25,9 @@ pub struct ScriptedInside {
     pub memory: Option<String>,
     #[serde(default)]
     pub conntrack: Option<String>,
-    /// Processes killed for want of memory.
+    /// Processes killed for want of memory, at the first look and at later ones; with nothing else of the memory known.
     #[serde(default)]
-    pub oom_kills: Option<u64>,
+    pub oom_kills: Vec<u64>,
     /// `throttled/periods`.
     #[serde(default)]
     pub cpu: Option<String>,
@@ -43,8 +43,10 @@ pub struct ScriptedInside {
 }
 
 impl ScriptedInside {
-    /// As a look gives it.
-    pub fn inside(&self) -> Inside {
+    /// As a look gives it, the first one or a later one.
+    pub fn inside(&self, first: bool) -> Inside {
+        let oom_kills = if first { self.oom_kills.first() } else { self.oom_kills.last() }.copied();
+        let memory = usage(self.memory.as_ref()).or_else(|| oom_kills.map(|_| Usage { used: 0, limit: None }));
         let process = || Process { name: "python3".into(), pid: 1 };
         Inside {
             listeners: self.listens.iter().map(|text| listener(text)).collect(),
@@ -56,7 +58,7 @@ impl ScriptedInside {
                 throttled,
                 throttled_for: Duration::from_millis(50) * u32::try_from(throttled).expect("few periods"),
             }),
-            memory: usage(self.memory.as_ref()).map(|usage| Memory { usage, oom_kills: self.oom_kills }),
+            memory: memory.map(|usage| Memory { usage, oom_kills }),
             pressure: self.cpu_pressure.map(|cpu| Pressure { cpu: Some(cpu), ..Pressure::default() }),
             processes: pair(self.stopped.as_ref()).map(|(stopped, count)| Processes {
                 count: u32::try_from(count.expect("processes")).expect("few processes"),

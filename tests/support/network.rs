@@ -88,6 +88,8 @@ pub enum Socket {
     Gateway(GatewayPage),
     /// Its queue is full for every second connection, by attempt; the first is taken.
     Overflows(Page),
+    /// Closed the first connection, and answers later ones.
+    Hiccups(Page),
     /// This vantage cannot ask there.
     Unavailable,
 }
@@ -306,7 +308,7 @@ impl Network {
             ),
             Question::Look(pod) => self.inside.get(&key(pod)).map_or_else(
                 || Outcome::NotSent("no agent looks into pods from here".into()),
-                |scripted| Outcome::Seen(Box::new(scripted.inside())),
+                |scripted| Outcome::Seen(Box::new(scripted.inside(probe.attempt == 0))),
             ),
         }
     }
@@ -406,6 +408,7 @@ impl Network {
             }
             Ok(Socket::Silent | Socket::Swallowed) => broken(Signature::ReadTimeout),
             Ok(Socket::Closes) => broken(Signature::EofEarly),
+            Ok(Socket::Hiccups(_)) if probe.attempt == 0 => broken(Signature::EofEarly),
             Ok(Socket::Resets) => broken(Signature::RstEarly),
             Ok(Socket::Banner(_) | Socket::Http(_) | Socket::Http2(_)) if tls_asked => broken(Signature::TlsToPlain),
             Ok(Socket::Banner(text)) => Outcome::Broken {
@@ -415,7 +418,7 @@ impl Network {
             },
             Ok(Socket::Http(_)) if http2 => broken(Signature::H2ToH1),
             Ok(Socket::Overflows(_)) if probe.attempt % 2 == 1 => broken(Signature::ConnTimeout),
-            Ok(Socket::Http(page) | Socket::Overflows(page)) => respond(page, request, None),
+            Ok(Socket::Http(page) | Socket::Overflows(page) | Socket::Hiccups(page)) => respond(page, request, None),
             Ok(Socket::Http2(page)) if http2 => respond(page, request, None),
             Ok(Socket::Http2(_)) => broken(Signature::H1ToH2),
             Ok(Socket::Https(page)) if tls_asked => page.request(request),

@@ -43,13 +43,17 @@ pub fn is_auxiliary(name: &str) -> bool {
 impl Hints {
     /// Reads the arguments and environment of containers.
     pub fn of<'c>(containers: impl IntoIterator<Item = &'c Container>) -> Self {
+        let told = containers.into_iter().flat_map(|c| Hints::told(&c.args, &c.env).0);
+        Hints(told.collect())
+    }
+
+    /// Reads arguments and environment.
+    pub fn told(args: &[String], env: &[(String, String)]) -> Self {
         let mut found = Vec::new();
-        for container in containers {
-            for (name, value) in &container.env {
-                found.extend(setting(name, value, format!("{name}={value}")));
-            }
-            arguments(&container.args, &mut found);
+        for (name, value) in env {
+            found.extend(setting(name, value, format!("{name}={value}")));
         }
+        arguments(args, &mut found);
         Hints(found)
     }
 

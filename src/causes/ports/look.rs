@@ -81,25 +81,58 @@ pub fn elsewhere<'a>(
     let mut probes: Vec<Probe> = candidates.iter().map(|(port, _)| case.connect_to(at(*port))).collect();
     probes.extend(twin.map(|to| case.connect_to(to)));
     case.ask_all(probes)?;
-    let connects = |probe: &Probe| case.seen.get(probe).is_some_and(|o| o.outcome == Outcome::Connected);
-    let accepting: Vec<_> = candidates.into_iter().filter(|(port, _)| connects(&case.connect_to(at(*port)))).collect();
-    let request = |port| case.request_to(at(port), case.path.backend.scheme);
-    let twin = twin.filter(|to| connects(&case.connect_to(*to))).map(|to| case.request_to(to, case.path.backend.scheme));
-    let requests: Vec<Probe> = accepting.iter().map(|(port, _)| request(*port)).chain(twin.clone()).collect();
+    let accepting = accepting(case, ip, candidates);
+    let twin = twin.filter(|to| accepts(case, *to)).map(|to| case.request_to(to, case.path.backend.scheme));
+    let requests: Vec<Probe> = accepting.iter().map(|(port, _)| request(case, ip, *port)).chain(twin.clone()).collect();
     if !requests.is_empty() {
         case.ask_all(requests)?;
     }
+    Ok(Found { best: best_of(case, ip, accepting), twin: twin.and_then(|t| case.seen.get(&t)) })
+}
+
+/// Tries some ports of an address: connects to all, then sends the route's request to those that accept, and gives the one that answers best.
+pub fn best<'a>(case: &Case<'a>, ip: IpAddr, mut candidates: Vec<(u16, Source)>) -> Result<Option<Elsewhere<'a>>, Missing> {
+    candidates.truncate(MOST);
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    case.ask_all(candidates.iter().map(|(port, _)| case.connect_to(SocketAddr::new(ip, *port))).collect())?;
+    let accepting = accepting(case, ip, candidates);
+    if !accepting.is_empty() {
+        case.ask_all(accepting.iter().map(|(port, _)| request(case, ip, *port)).collect())?;
+    }
+    Ok(best_of(case, ip, accepting))
+}
+
+/// Ports that servers listen on where nobody tells them otherwise.
+pub fn common() -> impl Iterator<Item = (u16, Source)> {
+    COMMON.iter().map(|port| (*port, Source::Common))
+}
+
+fn request(case: &Case<'_>, ip: IpAddr, port: u16) -> Probe {
+    case.request_to(SocketAddr::new(ip, port), case.path.backend.scheme)
+}
+
+fn accepts(case: &Case<'_>, to: SocketAddr) -> bool {
+    case.seen.get(&case.connect_to(to)).is_some_and(|o| o.outcome == Outcome::Connected)
+}
+
+fn accepting(case: &Case<'_>, ip: IpAddr, candidates: Vec<(u16, Source)>) -> Vec<(u16, Source)> {
+    candidates.into_iter().filter(|(port, _)| accepts(case, SocketAddr::new(ip, *port))).collect()
+}
+
+fn best_of<'a>(case: &Case<'a>, ip: IpAddr, accepting: Vec<(u16, Source)>) -> Option<Elsewhere<'a>> {
     let graded = accepting.into_iter().filter_map(|(port, source)| {
-        let seen = case.seen.get(&request(port))?;
+        let seen = case.seen.get(&request(case, ip, port))?;
         let grade = grade(seen)?;
         // Anything may accept on a port that nobody named; only an answer makes it a candidate.
         (grade > Grade::Accepts || source > Source::Common).then_some(Elsewhere { port, source, grade, seen })
     });
-    let best = graded.max_by_key(|e| (e.source != Source::Auxiliary, e.grade, e.source, std::cmp::Reverse(e.port)));
-    Ok(Found { best, twin: twin.and_then(|t| case.seen.get(&t)) })
+    graded.max_by_key(|e| (e.source != Source::Auxiliary, e.grade, e.source, std::cmp::Reverse(e.port)))
 }
 
-fn grade(seen: &Observation) -> Option<Grade> {
+/// How well an answer is one to the route's request; nothing where none came.
+pub fn grade(seen: &Observation) -> Option<Grade> {
     match &seen.outcome {
         Outcome::Response(r) if (200..400).contains(&r.status) || matches!(r.status, 401 | 403 | 405) => Some(Grade::Serves),
         Outcome::Response(_) => Some(Grade::Answers),

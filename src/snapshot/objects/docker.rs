@@ -89,7 +89,7 @@ pub struct Container {
     pub published: Vec<Publication>,
     /// HostConfig.ExtraHosts as `(name, address)`; the address may be `host-gateway`.
     pub extra_hosts: Vec<(String, String)>,
-    /// HostConfig.Links of the default bridge as `(container, alias)`.
+    /// HostConfig.Links of the default bridge, and those of other networks, as `(container, alias)`: names that only this container knows.
     pub links: Vec<(String, String)>,
     /// HostConfig.Dns
     pub dns: Vec<IpAddr>,

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1 as core;
 
 use super::{Convert, addresses, condition, meta, port_number, port_ref, time, transport, wire};
+use crate::snapshot::environment;
 use crate::snapshot::objects::{
     Container, ContainerPort, ContainerSpec, ContainerState, Object, Phase, Pod, ProbeAction, ProbeSpec, Termination, Text,
 };
@@ -77,16 +78,10 @@ fn container_port(port: core::ContainerPort) -> Option<ContainerPort> {
     })
 }
 
-/// A literal environment value that says where a server listens. Values from Secrets and ConfigMaps are references, which are not
-/// followed; names that sound like a credential are never kept.
+/// A literal environment value that says where a server listens. Values from Secrets and ConfigMaps are references, which are not followed.
 fn listen_setting(variable: wire::EnvVar) -> Option<(String, String)> {
-    const NAMES: &[&str] = &["PORT", "HOST", "BIND", "LISTEN", "ADDR"];
-    const SECRET: &[&str] = &["PASS", "TOKEN", "KEY", "SECRET", "CREDENTIAL", "AUTH"];
-    let written = variable.name?;
-    let name = written.to_ascii_uppercase();
-    let value = variable.value.filter(|v| v.len() <= 64)?;
-    let wanted = NAMES.iter().any(|n| name.contains(n)) && !SECRET.iter().any(|s| name.contains(s));
-    wanted.then_some((written, value))
+    let (name, value) = (variable.name?, variable.value?);
+    environment::says_where_it_listens(&name, &value).then_some((name, value))
 }
 
 fn probe(probe: core::Probe) -> Option<ProbeSpec> {
@@ -138,14 +133,6 @@ fn termination(ended: core::ContainerStateTerminated) -> Termination {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn listen_settings_are_kept_and_credentials_are_not() {
-        let variable = |name: &str, value: &str| wire::EnvVar { name: Some(name.into()), value: Some(value.into()) };
-        assert!(listen_setting(variable("PORT", "3000")).is_some());
-        assert!(listen_setting(variable("HOST_PASSWORD", "x")).is_none());
-        assert!(listen_setting(variable("COLOUR", "blue")).is_none());
-    }
 
     #[test]
     fn a_container_is_joined_with_its_status_by_name() {
