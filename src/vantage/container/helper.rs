@@ -43,9 +43,14 @@ const PROCESSES: i64 = 64;
 /// Why a helper was not asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The engine has no such image. Nothing is pulled that nobody asked for.
-    #[error("the engine has no image {0} for a helper: make it known with `docker pull {0}`, or name another with --helper-image")]
-    NoImage(String),
+    /// The engine has no such image. Nothing is pulled or made that nobody asked for.
+    #[error("the engine has no image {image} for a helper: `{command}`, or name another with --helper-image")]
+    NoImage {
+        /// The image.
+        image: String,
+        /// What makes it known to the engine.
+        command: String,
+    },
     /// The engine refuses, or cannot be asked.
     #[error("a helper cannot be {step}: {source}")]
     Engine {
@@ -160,7 +165,12 @@ impl Helpers {
     fn named(&self, error: Error) -> Error {
         match error {
             Error::Engine { step: "made", source: bollard::errors::Error::DockerResponseServerError { status_code: 404, .. } } => {
-                Error::NoImage(escape::line(&self.0.image))
+                let image = escape::line(&self.0.image);
+                let command = match self.0.image == crate::IMAGE {
+                    true => format!("docker build --tag {image} {}.git", env!("CARGO_PKG_REPOSITORY")),
+                    false => format!("docker pull {image}"),
+                };
+                Error::NoImage { image, command }
             }
             other => other,
         }
