@@ -113,3 +113,44 @@ fn holding(file: &str) -> String {
     let is_file = file.rsplit('/').next().is_some_and(|name| name.contains('.'));
     if !is_file || is_glob(file) || SHARED.contains(&around) { file.to_owned() } else { around.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(command: &[&str], software: Implementation) -> Vec<String> {
+        let command = command.iter().map(|c| (*c).to_owned()).collect();
+        paths_to_read(&Container { command, ..Container::default() }, software)
+    }
+
+    #[test]
+    fn what_the_command_names_is_read_with_its_folder() {
+        for (command, software, expected) in [
+            (&["nginx", "-c", "/srv/gw/nginx.conf"][..], Implementation::Nginx, "/srv/gw"),
+            (&["nginx", "-p", "/srv/gw", "-c", "x/nginx.conf"], Implementation::Nginx, "/srv/gw"),
+            (&["nginx", "-c", "/nginx.conf"], Implementation::Nginx, "/nginx.conf"),
+            (&["nginx", "-c", "/tmp/nginx.conf"], Implementation::Nginx, "/tmp/nginx.conf"),
+            (&["haproxy", "-f", "/cfg"], Implementation::Haproxy, "/cfg"),
+            (&["caddy", "run", "--config", "/srv/caddy/Caddyfile"], Implementation::Caddy, "/srv/caddy/Caddyfile"),
+            (&["envoy", "--config-path", "/srv/envoy/envoy.yaml"], Implementation::Envoy, "/srv/envoy"),
+        ] {
+            assert_eq!(paths(command, software).first().map(String::as_str), Some(expected), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_within_another_is_read_once() {
+        assert_eq!(paths(&["nginx", "-c", "/etc/nginx/other/nginx.conf"], Implementation::Nginx), paths(&[], Implementation::Nginx));
+        assert_eq!(paths(&[], Implementation::Other), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_label_comes_before_files() {
+        let labels = [("culprit.dev/upstream".to_owned(), "http://app:1".to_owned())].into();
+        let container = Container { labels, ..Container::default() };
+        for software in [Implementation::Other, Implementation::Nginx] {
+            assert_eq!(read(&Files::new(), &container, &[], software).known().map(|c| c.routes.len()), Some(1));
+        }
+        assert_eq!(read(&Files::new(), &Container::default(), &[], Implementation::Nginx), Fact::Absent);
+    }
+}
