@@ -6,9 +6,11 @@ mod apache;
 mod arguments;
 mod caddy;
 mod condition;
+mod directive;
 mod envoy;
 mod haproxy;
 mod labelled;
+mod limits;
 mod nginx;
 mod notes;
 mod sources;
@@ -205,6 +207,12 @@ pub type Files = BTreeMap<String, String>;
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.line == 0 { write!(f, "{}", self.file) } else { write!(f, "{}:{}", self.file, self.line) }
+    }
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
     }
 }
 

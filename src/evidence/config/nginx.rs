@@ -15,9 +15,10 @@ use std::sync::Arc;
 use self::path::{Location, is_everything, is_redirect};
 use self::scope::Scope;
 use self::server::{Server, servers};
-use self::syntax::Directive;
 use self::upstream::{Groups, Pass, groups};
 use super::arguments::Arguments;
+use super::directive::Directive;
+use super::limits::ROUTES;
 use super::notes::Notes;
 use super::text::{absolute, excerpt, folder};
 use super::{Configuration, ConfiguredRoute, Files, Listener, Place};
@@ -33,8 +34,8 @@ const MAIN: &[&str] = &[
     "/usr/local/nginx/conf/nginx.conf",
     "/opt/bitnami/nginx/conf/nginx.conf",
 ];
-/// Most routes that are kept of one configuration.
-const ROUTES: usize = 5_000;
+/// Most locations that are looked into.
+const LOCATIONS: usize = 10_000;
 /// Modules that pass requests on in something else than HTTP.
 const OTHER_PASSES: &[&str] = &["fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"];
 
@@ -61,7 +62,7 @@ pub fn read(files: &Files, container: &Container, _containers: &[Arc<Container>]
             }
         };
     };
-    Fact::Known(Walk::over(http.inner(), &container.hostname, notes))
+    Fact::Known(Walk::over(http, &container.hostname, notes))
 }
 
 /// The main file: what the command names, else what is where images keep it.
@@ -93,19 +94,21 @@ struct Walk {
     groups: Groups,
     notes: Notes,
     routes: Vec<ConfiguredRoute>,
+    locations: usize,
 }
 
 /// What a walk knows of the server that it is in.
 struct Within<'c> {
     server: &'c Server<'c>,
     claims: Claims,
+    scope: &'c Scope<'c>,
 }
 
 impl Walk {
-    fn over(http: &[Directive], hostname: &str, mut notes: Notes) -> Configuration {
-        let mut walk = Walk { groups: groups(http, &mut notes), notes, routes: Vec::new() };
-        let scope = Scope { outer: None, directives: http, is_server: false };
-        let servers = servers(http, hostname, &mut walk.notes);
+    fn over(http: &Directive, hostname: &str, mut notes: Notes) -> Configuration {
+        let mut walk = Walk { groups: groups(http.inner(), &mut notes), notes, routes: Vec::new(), locations: 0 };
+        let scope = Scope::new(None, http);
+        let servers = servers(http.inner(), hostname, &mut walk.notes);
         for server in &servers {
             walk.server(server, &scope);
         }
@@ -115,17 +118,16 @@ impl Walk {
         Configuration { listeners, routes: walk.routes, notes: walk.notes.into_vec(), ..Configuration::default() }
     }
 
-    fn server<'c>(&mut self, server: &'c Server<'c>, http: &'c Scope<'c>) {
-        if answers_itself(server.directives) {
+    fn server(&mut self, server: &Server<'_>, http: &Scope<'_>) {
+        let scope = Scope::new(Some(http), server.block);
+        if answers_itself(&scope) {
             return;
         }
-        let scope = Scope { outer: Some(http), directives: server.directives, is_server: true };
-        let within = Within { server, claims: self.claims(server) };
-        let is_root = |d: &&Directive| d.name == "location" && Location::of(d) == Some(Location::root());
-        if !server.directives.iter().any(|d| is_root(&d)) {
-            self.refers(&scope, &Location::root(), &within, &scope);
+        let within = Within { server, claims: self.claims(server), scope: &scope };
+        if !scope.locations().any(|d| Location::of(d) == Some(Location::root())) {
+            self.refers(&scope, &Location::root(), &within);
         }
-        self.locations(&scope, &within, &scope);
+        self.inner(&scope, &within);
     }
 
     /// Which hosts reach a server. One without names gets what no other one is for, and only where it is the default.
@@ -134,46 +136,51 @@ impl Walk {
             return server.hosts.iter().map(|h| (Some(h.clone()), server.listeners.clone())).collect();
         }
         if server.default_at.is_empty() && !server.listeners.is_empty() {
-            self.notes.add(server.place, "no known host reaches this server: another one is the default of its port");
+            self.notes.add(&server.block.place, "no known host reaches this server: another one is the default of its port");
             return Vec::new();
         }
         vec![(None, server.default_at.clone())]
     }
 
-    fn locations<'c>(&mut self, scope: &'c Scope<'c>, within: &Within<'c>, server: &'c Scope<'c>) {
-        for block in scope.directives.iter().filter(|d| d.name == "location" && d.block.is_some()) {
+    /// The locations within a level, and those within them.
+    fn inner(&mut self, scope: &Scope<'_>, within: &Within<'_>) {
+        for block in scope.locations() {
             let Some(location) = Location::of(block) else { continue };
-            let inner = Scope { outer: Some(scope), directives: block.inner(), is_server: false };
-            self.location(&location, &inner, within, server);
-            self.locations(&inner, within, server);
+            self.locations += 1;
+            if self.locations > LOCATIONS {
+                self.notes.add(&within.server.block.place, "there are more locations than are followed");
+                return;
+            }
+            let inner = Scope::new(Some(scope), block);
+            self.location(&location, &inner, within);
+            self.inner(&inner, within);
         }
     }
 
-    fn location(&mut self, location: &Location, scope: &Scope<'_>, within: &Within<'_>, server: &Scope<'_>) {
-        for inner in scope.directives.iter().filter(|d| d.name == "if" || d.name == "limit_except") {
+    fn location(&mut self, location: &Location, scope: &Scope<'_>, within: &Within<'_>) {
+        for inner in scope.directives().filter(|d| d.name == "if" || d.name == "limit_except") {
             if let Some(pass) = inner.inner().iter().find(|d| is_pass(d)) {
                 self.notes.add(&pass.place, format!("what is passed on only under `{}` is not followed", inner.name));
             }
         }
-        if answers_itself(scope.directives) {
+        if answers_itself(scope) {
             return;
         }
-        match scope.directives.iter().find(|d| is_pass(d)) {
+        match scope.directives().find(|d| is_pass(d)) {
             Some(pass) if scope.own("internal").is_some() => {
                 self.notes.add(&pass.place, "clients cannot ask for an internal location; its upstream is not followed");
             }
             Some(pass) => self.pass(pass, location, scope, within),
-            None => self.refers(scope, location, within, server),
+            None => self.refers(scope, location, within),
         }
     }
 
     /// Follows `try_files … @name` and `error_page … @name` to a location without a path of its own.
-    fn refers(&mut self, scope: &Scope<'_>, location: &Location, within: &Within<'_>, server: &Scope<'_>) {
-        let Some(name) = scope.directives.iter().find_map(referred) else { return };
-        let is_named = |d: &&Directive| d.name == "location" && d.arg() == name;
-        let Some(block) = server.directives.iter().find(is_named) else { return };
-        let inner = Scope { outer: Some(server), directives: block.inner(), is_server: false };
-        if let Some(pass) = block.inner().iter().find(|d| is_pass(d)).filter(|_| !answers_itself(block.inner())) {
+    fn refers(&mut self, scope: &Scope<'_>, location: &Location, within: &Within<'_>) {
+        let Some(name) = scope.directives().find_map(referred) else { return };
+        let Some(block) = within.scope.locations().find(|d| d.arg() == name) else { return };
+        let inner = Scope::new(Some(within.scope), block);
+        if let Some(pass) = inner.directives().find(|d| is_pass(d)).filter(|_| !answers_itself(&inner)) {
             self.pass(pass, location, &inner, within);
         }
     }
@@ -219,7 +226,7 @@ fn is_pass(directive: &Directive) -> bool {
 }
 
 /// Whether nginx answers by itself whatever is asked here.
-fn answers_itself(directives: &[Directive]) -> bool {
+fn answers_itself(scope: &Scope<'_>) -> bool {
     let redirects = |d: &Directive| d.name == "rewrite" && is_redirect(d) && is_everything(d.arg());
-    directives.iter().any(|d| d.name == "return" || redirects(d))
+    scope.directives().any(|d| d.name == "return" || redirects(d))
 }

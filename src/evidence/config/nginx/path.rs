@@ -1,8 +1,8 @@
 //! nginx' locations, and the path that an upstream gets.
 
 use super::scope::variables;
-use super::syntax::Directive;
 use super::upstream::Pass;
+use crate::evidence::config::directive::Directive;
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::excerpt;
 use crate::snapshot::objects::PathType;
@@ -83,8 +83,7 @@ pub fn forwarded(pass: &Pass<'_>, written: &str, varies: bool, notes: &mut Notes
 
 /// Rewrites that change the path on the way to the upstream.
 fn rewrites<'c>(pass: &Pass<'c>) -> impl Iterator<Item = &'c Directive> {
-    let own = pass.scope.directives;
-    own.iter().filter(|d| d.name == "rewrite" && !is_redirect(d))
+    pass.scope.directives().filter(|d| d.name == "rewrite" && !is_redirect(d))
 }
 
 /// Whether a `rewrite` answers the client with another place.

@@ -1,20 +1,22 @@
 //! nginx' servers: where each listens, and which hosts reach it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::syntax::Directive;
+use crate::evidence::config::directive::Directive;
+use crate::evidence::config::limits::{LISTENERS, RANGE, ROUTES, cut};
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::{authority, bound, excerpt, is_name};
 use crate::evidence::config::{Listener, Place};
 
-/// Most ports that one `listen` may open.
-const RANGE: u16 = 64;
+/// Most `server` blocks.
+const BLOCKS: usize = 5_000;
 
 /// A `server` block of the `http` block.
 #[derive(Debug)]
 pub struct Server<'c> {
-    /// Its directives.
-    pub directives: &'c [Directive],
+    /// Its block.
+    pub block: &'c Directive,
     /// Where it listens.
     pub listeners: Vec<Listener>,
     /// The listeners where requests for unknown hosts are its own.
@@ -23,8 +25,6 @@ pub struct Server<'c> {
     pub hosts: Vec<String>,
     /// The name that nginx calls it by: its first one.
     pub name: String,
-    /// Where it begins.
-    pub place: &'c Place,
 }
 
 /// One `listen` that clients over TCP can use.
@@ -35,47 +35,42 @@ struct Listen {
 
 /// The servers, in the order of the configuration.
 pub fn servers<'c>(http: &'c [Directive], hostname: &str, notes: &mut Notes) -> Vec<Server<'c>> {
-    let blocks: Vec<&Directive> = http.iter().filter(|d| d.name == "server" && d.block.is_some()).collect();
+    let mut blocks: Vec<&Directive> = http.iter().filter(|d| d.name == "server" && d.block.is_some()).collect();
+    if let Some(first) = blocks.first().map(|b| &b.place) {
+        cut(&mut blocks, BLOCKS, "servers", first, notes);
+    }
     let mut listens: Vec<Vec<Listen>> = blocks.iter().map(|block| listens_of(block, notes)).collect();
     share_tls(&mut listens);
     let defaults = defaults(&listens);
     let mut servers = Vec::new();
     for (number, (block, listens)) in blocks.into_iter().zip(&listens).enumerate() {
         let listeners: Vec<Listener> = listens.iter().map(|l| l.listener.clone()).collect();
-        let is_default = |l: &&Listener| defaults.iter().any(|(at, server)| *server == number && same_socket(at, l));
+        let is_default = |l: &&Listener| defaults.get(&socket_of(l)) == Some(&number);
         let (name, hosts) = hosts(block, hostname, notes);
-        servers.push(Server {
-            directives: block.inner(),
-            default_at: listeners.iter().filter(is_default).cloned().collect(),
-            listeners,
-            hosts,
-            name,
-            place: &block.place,
-        });
+        servers.push(Server { block, default_at: listeners.iter().filter(is_default).cloned().collect(), listeners, hosts, name });
     }
     servers
 }
 
-fn same_socket(a: &Listener, b: &Listener) -> bool {
-    (a.address, a.port) == (b.address, b.port)
+/// Address and port of a socket.
+fn socket_of(listener: &Listener) -> (IpAddr, u16) {
+    (listener.address, listener.port)
 }
 
 /// A socket speaks TLS where one of its servers says so.
 fn share_tls(listens: &mut [Vec<Listen>]) {
-    let tls: Vec<Listener> = listens.iter().flatten().filter(|l| l.listener.tls).map(|l| l.listener.clone()).collect();
+    let tls: BTreeSet<(IpAddr, u16)> = listens.iter().flatten().filter(|l| l.listener.tls).map(|l| socket_of(&l.listener)).collect();
     for listen in listens.iter_mut().flatten() {
-        listen.listener.tls |= tls.iter().any(|t| same_socket(t, &listen.listener));
+        listen.listener.tls |= tls.contains(&socket_of(&listen.listener));
     }
 }
 
-/// The default server of each socket: the one that says so, else the first.
-fn defaults(listens: &[Vec<Listen>]) -> Vec<(Listener, usize)> {
+/// The default server of each socket by its number: the one that says so, else the first.
+fn defaults(listens: &[Vec<Listen>]) -> BTreeMap<(IpAddr, u16), usize> {
     let all = || listens.iter().enumerate().flat_map(|(server, l)| l.iter().map(move |l| (server, l)));
-    let mut found: Vec<(Listener, usize)> = Vec::new();
+    let mut found = BTreeMap::new();
     for (server, listen) in all().filter(|(_, l)| l.default).chain(all()) {
-        if !found.iter().any(|(at, _)| same_socket(at, &listen.listener)) {
-            found.push((listen.listener.clone(), server));
-        }
+        found.entry(socket_of(&listen.listener)).or_insert(server);
     }
     found
 }
@@ -102,7 +97,11 @@ fn listens_of(server: &Directive, notes: &mut Notes) -> Vec<Listen> {
         let tls = has("ssl") || has_old_tls(server);
         let default = has("default_server") || has("default");
         listens.extend(ports.map(|port| Listen { listener: Listener { name: None, address, port, tls }, default }));
+        if listens.len() > LISTENERS {
+            break;
+        }
     }
+    cut(&mut listens, LISTENERS, "listeners", &server.place, notes);
     listens
 }
 
@@ -145,6 +144,7 @@ fn hosts(server: &Directive, hostname: &str, notes: &mut Notes) -> (String, Vec<
         }
     }
     hosts.retain(|h| !h.is_empty());
+    cut(&mut hosts, ROUTES, "names", &server.place, notes);
     let first = names.first().map_or(String::new(), |(name, _)| (*name).to_owned());
     (first, hosts)
 }

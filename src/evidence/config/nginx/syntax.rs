@@ -1,5 +1,6 @@
 //! nginx' files: words, quotes, comments and blocks, with what they include in place.
 
+use crate::evidence::config::directive::Directive;
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::{absolute, excerpt, found, is_glob};
 use crate::evidence::config::{Files, Place};
@@ -10,31 +11,6 @@ const DEPTH: usize = 32;
 const SIZE: usize = 16 << 20;
 /// What one file more is worth, in bytes of text.
 const LOOK: usize = 4096;
-
-/// One directive, with the block that it opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Directive {
-    /// Its name.
-    pub name: String,
-    /// What follows the name, without quotes.
-    pub args: Vec<String>,
-    /// The directives of its block, where it has one.
-    pub block: Option<Vec<Directive>>,
-    /// Where it stands.
-    pub place: Place,
-}
-
-impl Directive {
-    /// Its first argument, or nothing.
-    pub fn arg(&self) -> &str {
-        self.args.first().map_or("", String::as_str)
-    }
-
-    /// The directives of its block.
-    pub fn inner(&self) -> &[Directive] {
-        self.block.as_deref().unwrap_or_default()
-    }
-}
 
 /// Reads a file and what it includes. What does not parse is noted, and what stands in front of it is kept.
 pub fn read(files: &Files, main: &str, prefix: &str, notes: &mut Notes) -> Vec<Directive> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::path::{Location, forwarded};
 use super::scope::{Scope, variables};
-use super::syntax::Directive;
+use crate::evidence::config::directive::Directive;
+use crate::evidence::config::limits::{SERVERS, cut};
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::{authority, duration, excerpt};
 use crate::evidence::config::{HostHeader, Lookup, Server, Upstream};
@@ -36,7 +37,8 @@ fn group(block: &Directive, notes: &mut Notes) -> Group {
     if let Some(lua) = block.inner().iter().find(|d| d.name.starts_with("balancer_by_lua")) {
         notes.add(&lua.place, "servers that Lua picks are not known");
     }
-    let servers = written().filter_map(|d| server(d, notes)).collect();
+    let mut servers = written().filter_map(|d| server(d, notes)).collect();
+    cut(&mut servers, SERVERS, "servers", &block.place, notes);
     Group { name: block.arg().to_owned(), servers, lookup }
 }
 
