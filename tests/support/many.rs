@@ -68,7 +68,7 @@ impl Many {
         fs::write(groups.join("cgroup.controllers"), "pids\n").expect("a file");
         for (number, process) in self.processes.iter().enumerate() {
             let own = Path::new("/proc").join(process.id().to_string());
-            let folder = self.trees.path().join(&own.strip_prefix("/").expect("an absolute path"));
+            let folder = self.trees.path().join(own.strip_prefix("/").expect("an absolute path"));
             fs::create_dir_all(&folder).expect("a folder");
             for part in ["stat", "status", "limits", "fd", "ns", "net", "root"] {
                 symlink(own.join(part), folder.join(part)).expect("a link");

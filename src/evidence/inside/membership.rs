@@ -40,9 +40,7 @@ impl PodUid {
     pub fn owns(&self, cgroup: &str) -> ProcResult<bool> {
         let groups = ProcessCGroups::from_buf_read(cgroup.as_bytes())?;
         let is_monitor = |path: &str| path.split('/').any(|directory| directory.starts_with("crio-conmon-"));
-        Ok(groups.into_iter().any(|group| {
-            group.pathname.split('/').any(|directory| self.names(directory)) && !is_monitor(&group.pathname)
-        }))
+        Ok(groups.into_iter().any(|group| group.pathname.split('/').any(|directory| self.names(directory)) && !is_monitor(&group.pathname)))
     }
 }
 

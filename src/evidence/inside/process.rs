@@ -21,7 +21,12 @@ pub struct State {
 /// Reads `/proc/PID/stat`.
 pub fn state(stat: &str) -> ProcResult<State> {
     let stat = Stat::from_read(stat.as_bytes())?;
-    Ok(State { name: stat.comm.escape_default().to_string(), started: stat.starttime, letter: stat.state, parent: stat.ppid.try_into().unwrap_or_default() })
+    Ok(State {
+        name: stat.comm.escape_default().to_string(),
+        started: stat.starttime,
+        letter: stat.state,
+        parent: stat.ppid.try_into().unwrap_or_default(),
+    })
 }
 
 /// The number that a process has in its own container: the last one of `NSpid` in `/proc/PID/status`.
