@@ -104,6 +104,27 @@ impl Pod {
         fs::write(self.proc().join(self.process.id().to_string()).join("cgroup"), lines).expect("a control group's file");
     }
 
+    /// Puts a pipe in the place of the namespace: who opens it waits until [`Self::let_in`], as if the node were slow just then.
+    pub fn hold_namespace(&self) {
+        let ns = self.proc().join(self.process.id().to_string()).join("ns");
+        fs::remove_file(&ns).expect("a link");
+        fs::create_dir(&ns).expect("a folder");
+        let made = Command::new("mkfifo").arg(ns.join("net")).status().expect("mkfifo is installed");
+        assert!(made.success());
+    }
+
+    /// Lets the one in who waits at the pipe; returns once he is there.
+    pub fn let_in(&self) {
+        let pipe = self.proc().join(self.process.id().to_string()).join("ns/net");
+        drop(fs::OpenOptions::new().write(true).open(pipe).expect("somebody reads"));
+    }
+
+    /// Ends the pod's process and takes its namespace away.
+    pub fn vanish(&mut self) {
+        self.kill();
+        ip(&["netns", "delete", &self.name]);
+    }
+
     /// Ends the pod's process.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
@@ -147,7 +168,8 @@ impl Pod {
 impl Drop for Pod {
     fn drop(&mut self) {
         self.kill();
-        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
+        // A test may have taken it away.
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).stderr(Stdio::null()).status();
         let _ = fs::remove_dir_all(Path::new("/etc/netns").join(&self.name));
     }
 }
