@@ -41,9 +41,9 @@ impl<'a> Case<'a> {
 
     /// Asks something anew between the look that was taken and another one: what is different in that one happened meanwhile. Nothing where
     /// nobody can look any more.
-    pub fn ask_between(&self, pod: &Pod, asked: &Probe) -> Result<Option<(&'a Observation, Look<'a>)>, Missing> {
+    pub fn ask_between(&self, behind: Behind<'_>, asked: &Probe) -> Result<Option<(&'a Observation, Look<'a>)>, Missing> {
         let answer = self.ask(asked.again(BETWEEN))?;
-        let look = possible(self.looked(look_probe(&PodRef::of(pod), self.timeout).again(BETWEEN)))?;
+        let look = possible(self.looked(look_probe(&behind.inside(), self.timeout).again(BETWEEN)))?;
         Ok(look.map(|look| (answer, look)))
     }
 

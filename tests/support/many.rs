@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use culprit::agent::inside::Roots;
+use culprit::vantage::inside::Roots;
 use culprit::probe::PodRef;
 use tempfile::TempDir;
 
