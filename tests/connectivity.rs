@@ -210,7 +210,11 @@ fn a_policy_of_the_whole_cluster_is_named_with_what_is_not_known_of_it() {
     let broken = || [(("pod web-1", "10.244.2.7"), lost())].into();
     let walls = judged(&cluster(CLUSTER_WIDE), "shop", WEB_TO_DB, &Network { broken: broken(), ..Network::default() });
     assert_eq!(walls.cause, Some("netpol-ingress-deny"));
-    assert!(walls.message.contains("ClusterNetworkPolicy/walls does not let it in, where the pod network enforces it"), "{}", walls.message);
+    assert!(
+        walls.message.contains("ClusterNetworkPolicy/walls does not let it in, where the pod network enforces it"),
+        "{}",
+        walls.message
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::objects::{
-    Autoscaler, ClusterPolicy, EndpointSlice, Event, Ingress, IngressClass, Key, Kind, Meta, Namespace, NetworkPolicy, Node, Pod, Service, Text, Workload,
+    Autoscaler, ClusterPolicy, EndpointSlice, Event, Ingress, IngressClass, Key, Kind, Meta, Namespace, NetworkPolicy, Node, Pod, Service,
+    Text, Workload,
 };
 
 /// An object that can be found by its name.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, Platform, When, known, ports};
-use crate::path::{Entrance, Gateway, traefik};
 use crate::fact::Fact;
 use crate::path::policy;
+use crate::path::{Entrance, Gateway, traefik};
 use crate::probe::{Observation, Outcome, Probe, Scheme, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef, Pod, PortRef, ServicePort};
 

@@ -78,9 +78,8 @@ fn understood(rule: wire::ClusterRule) -> Option<ClusterRule> {
 
 fn peer(peer: wire::ClusterPeer) -> Vec<ClusterPeer> {
     let pods = |subject: Subject| PolicyPeer::Pods { namespaces: Some(subject.namespaces), pods: Some(subject.pods) };
-    let block = |cidr: &String| {
-        cidr.parse().map_or(ClusterPeer::Unread, |cidr| ClusterPeer::Among(PolicyPeer::Block { cidr, except: Vec::new() }))
-    };
+    let block =
+        |cidr: &String| cidr.parse().map_or(ClusterPeer::Unread, |cidr| ClusterPeer::Among(PolicyPeer::Block { cidr, except: Vec::new() }));
     match (peer.namespaces, peer.pods, peer.nodes, peer.networks) {
         (Some(namespaces), None, None, None) => {
             vec![ClusterPeer::Among(pods(Subject { namespaces: namespaces.into(), pods: Selector::default() }))]
