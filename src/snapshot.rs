@@ -32,8 +32,8 @@ use controllers::Controllers;
 use derived::Derived;
 use labelled::{Carriers, Selectors};
 use objects::{
-    Autoscaler, ClusterPolicy, EndpointSlice, Event, Ingress, IngressBackend, IngressClass, Key, Kind, Labels, Namespace, NetworkPolicy, Node, ObjectRef,
-    Pod, Service, Text, Workload, is_subset,
+    Autoscaler, ClusterPolicy, EndpointSlice, Event, Ingress, IngressBackend, IngressClass, Key, Kind, Labels, Namespace, NetworkPolicy,
+    Node, ObjectRef, Pod, Service, Text, Workload, is_subset,
 };
 use pool::Pool;
 use store::{Index, Store};

@@ -8,6 +8,7 @@ mod meant;
 mod refused;
 mod serves;
 mod state;
+mod swarm;
 
 super::group![
     docker_address_pools_exhausted,
@@ -47,4 +48,7 @@ super::group![
     docker_upstream_port_wrong,
     docker_user_chain_drop,
     docker_userland_proxy_loopback,
+    swarm_no_running_task,
+    swarm_overlay_ports_blocked,
+    swarm_vip_stale,
 ];
