@@ -222,6 +222,25 @@ impl std::fmt::Display for Server {
     }
 }
 
+impl ConfiguredRoute {
+    /// Every request to a gateway of which nothing is known but that it is one.
+    pub fn untold() -> Self {
+        let upstream = Upstream {
+            name: None,
+            scheme: Scheme::Http,
+            servers: Vec::new(),
+            lookup: Lookup::default(),
+            host_header: HostHeader::default(),
+            path_prefix: None,
+            server_name: None,
+            verifies: false,
+            read_timeout: None,
+        };
+        let path_type = PathType::Prefix;
+        ConfiguredRoute { place: Place::default(), listeners: Vec::new(), host: None, path: "/".into(), path_type, upstream }
+    }
+}
+
 impl Listener {
     /// A listener on every address.
     pub fn on(port: u16, tls: bool) -> Self {

@@ -152,11 +152,21 @@ pub fn paths(snapshot: &Snapshot, target: &ObjectRef) -> Fact<Vec<Path>> {
     let Some(container) = host.container(&target.key.name) else { return Fact::Absent };
     let configuration = match host.configurations.get(container.name.as_str()) {
         Some(Fact::Known(configuration)) => configuration,
+        // What it is told may be the very reason that it does not run: that is judged without it.
+        Some(Fact::Failed(_)) if !container.runs() => return Fact::Known(vec![untold(host, container, target)]),
         Some(Fact::Failed(why)) => return Fact::Failed(why.clone()),
         Some(Fact::Absent | Fact::NotAsked) | None => return Fact::Failed("it is no gateway that is known".into()),
     };
+    if configuration.routes.is_empty() && !container.runs() {
+        return Fact::Known(vec![untold(host, container, target)]);
+    }
     let paths = configuration.routes.iter().map(|route| path(host, container, configuration, target, route));
     Fact::Known(paths.collect())
+}
+
+/// Everything that a gateway serves, where nothing is known of what it is told.
+fn untold(host: &Arc<Host>, container: &Arc<Container>, target: &ObjectRef) -> Path {
+    path(host, container, &Arc::default(), target, &ConfiguredRoute::untold())
 }
 
 fn path(host: &Arc<Host>, container: &Arc<Container>, whole: &Arc<Configuration>, target: &ObjectRef, of: &ConfiguredRoute) -> Path {

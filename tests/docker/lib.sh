@@ -140,14 +140,14 @@ run_gateway() { # run_gateway [docker options]
   caddy) docker run -d "${options[@]}" "$@" "$IMAGE" caddy run --adapter caddyfile --config /etc/gateway/gateway.conf ;;
   apache) docker run -d "${options[@]}" "$@" "$IMAGE" apache2 -f /etc/gateway/gateway.conf -DFOREGROUND ;;
   envoy) docker run -d "${options[@]}" "$@" "$IMAGE" envoy -c /etc/gateway/gateway.yaml --disable-hot-restart --concurrency 1 --log-level warn ;;
-  traefik) docker run -d "${options[@]}" "$@" "$TRAEFIK" traefik --entrypoints.web.address=:8000 --providers.file.filename=/etc/gateway/gateway.yml ;;
+  traefik) docker run -d "${options[@]}" "$@" "$TRAEFIK" /traefik --entrypoints.web.address=:8000 --providers.file.filename=/etc/gateway/gateway.yml ;;
   esac >/dev/null
 }
 
 # Traefik that reads containers' labels; its provider reads the engine's socket.
 traefik_by_labels() {
   docker run -d --name "$P-gateway" --network "$P" -v "${DOCKER_HOST#unix://}:/var/run/docker.sock" "$@" "$TRAEFIK" \
-    traefik --entrypoints.web.address=:8000 --providers.docker --providers.docker.exposedbydefault=false \
+    /traefik --entrypoints.web.address=:8000 --providers.docker --providers.docker.exposedbydefault=false \
     "--providers.docker.constraints=Label(\`shop\`,\`$P\`)" >/dev/null
 }
 

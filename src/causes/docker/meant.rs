@@ -91,10 +91,17 @@ pub fn lookup(case: &Case<'_>, name: &str) -> Probe {
 pub fn log_of<'a>(case: &Case<'a>, container: &Container) -> Result<&'a [LogLine], Missing> {
     let probe = Probe { timeout: case.timeout, ..Probe::new(Question::Log(PodRef::of_container(container))) };
     match case.ask(probe) {
-        Ok(Observation { outcome: Outcome::Logged(lines), .. }) => Ok(lines),
+        Ok(Observation { outcome: Outcome::Logged(lines), .. }) => Ok(of_last_run(lines, container)),
         Err(missing @ Missing::Probes(_)) => Err(missing),
         Ok(_) | Err(Missing::Fact(_)) => Ok(&[]),
     }
+}
+
+/// The lines that were written since a container was started last: what it said before is over.
+fn of_last_run<'l>(lines: &'l [LogLine], container: &Container) -> &'l [LogLine] {
+    let Some(started) = container.state.started else { return lines };
+    let first = lines.iter().position(|line| line.at.is_none_or(|at| at >= started));
+    first.map_or(&[], |at| &lines[at..])
 }
 
 fn says_not_found(line: &str, name: &str) -> bool {
