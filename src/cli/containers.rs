@@ -15,8 +15,8 @@ use crate::path::container::implementation;
 use crate::probe::PodRef;
 use crate::report::document::Shape;
 use crate::snapshot::Snapshot;
-use crate::snapshot::docker::{UPSTREAM, assemble};
 use crate::snapshot::docker::engine::{self, Connection, Endpoint, Environment};
+use crate::snapshot::docker::{UPSTREAM, assemble};
 use crate::snapshot::objects::docker::{Container, Host};
 use crate::snapshot::objects::{Kind, ObjectRef};
 use crate::vantage::Vantage;
@@ -82,9 +82,10 @@ impl Asked {
                 let hint = (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")));
                 CliError::NotFound { what: format!("engine {} has no Compose project {project}", host.name), hint }
             }
-            Asked::Project(project) => {
-                CliError::NotFound { what: format!("no container of the Compose project {project} is a gateway that is known"), hint: Some(hint) }
-            }
+            Asked::Project(project) => CliError::NotFound {
+                what: format!("no container of the Compose project {project} is a gateway that is known"),
+                hint: Some(hint),
+            },
             Asked::Container(_) | Asked::Every => {
                 CliError::NotFound { what: format!("no container of engine {} is a gateway that is known", host.name), hint: Some(hint) }
             }
@@ -96,12 +97,14 @@ impl Asked {
 fn named<'h>(host: &'h Host, name: &str) -> Result<&'h Arc<Container>, CliError> {
     let Some(container) = host.container(name) else {
         let near = nearest(host.containers.iter().map(|c| c.name.as_str()), name, 3);
-        let hint = (!near.is_empty()).then(|| format!("did you mean {}?", near.iter().map(|n| format!("container/{n}")).collect::<Vec<_>>().join(" or ")));
+        let hint = (!near.is_empty())
+            .then(|| format!("did you mean {}?", near.iter().map(|n| format!("container/{n}")).collect::<Vec<_>>().join(" or ")));
         return Err(CliError::NotFound { what: format!("engine {} has no container {name}", host.name), hint });
     };
     let is_told = host.configurations.get(container.name.as_str()).is_some_and(|c| !matches!(c, Fact::Absent | Fact::NotAsked));
     if !is_told && implementation(container) == Implementation::Other {
-        let what = format!("container {} runs no gateway that is known (nginx, HAProxy, Traefik, Caddy, Apache httpd, Envoy)", container.name);
+        let what =
+            format!("container {} runs no gateway that is known (nginx, HAProxy, Traefik, Caddy, Apache httpd, Envoy)", container.name);
         let hint = format!("its label {UPSTREAM} may say where it sends requests, as in {UPSTREAM}=http://app:3000");
         return Err(CliError::NotFound { what, hint: Some(hint) });
     }
@@ -152,7 +155,8 @@ async fn look(
     }
     let host = assemble(inventory);
     let targets = asked.of(&host)?;
-    let gateway = |target: &ObjectRef| host.container(&target.key.name).map(|c| PodRef::of_container(c)).unwrap_or_else(PodRef::docker_host);
+    let gateway =
+        |target: &ObjectRef| host.container(&target.key.name).map(|c| PodRef::of_container(c)).unwrap_or_else(PodRef::docker_host);
     let vantage = |target: &ObjectRef| Box::new(containers.of(gateway(target))) as Box<dyn Vantage + '_>;
     let name = match targets.as_slice() {
         [one] => format!("inside container {}", one.key.name),

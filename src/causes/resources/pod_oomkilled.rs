@@ -125,7 +125,8 @@ fn never_restarted(pod: &Pod) -> bool {
 
 fn found(case: &Case<'_>, failing: FailingInside<'_>, later: Look<'_>, confidence: Confidence) -> FindingBuilder {
     let FailingInside { view, pod, .. } = failing;
-    let limit = later.inside.memory.and_then(|memory| memory.usage.limit).map_or_else(String::new, |l| format!(" (limit {})", mebibytes(l)));
+    let limit =
+        later.inside.memory.and_then(|memory| memory.usage.limit).map_or_else(String::new, |l| format!(" (limit {})", mebibytes(l)));
     let (message, line) = match confidence {
         Confidence::Proven => (
             format!("Requests to {} fail while the kernel kills processes in it for want of memory{limit}.", pod.reference()),

@@ -105,7 +105,7 @@ impl Walk {
         for host in &hosts {
             self.host(host, &main);
         }
-        Configuration { listeners, routes: self.routes, notes: self.notes.into_vec() }
+        Configuration { listeners, routes: self.routes, notes: self.notes.into_vec(), ..Configuration::default() }
     }
 
     /// Notes what changes where requests go in ways that are not followed.
