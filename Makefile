@@ -38,8 +38,8 @@ check-generated: ## Fail where a generated file is not what the code gives
 deny: ## Licences, bans and sources of dependencies
 	tests/deny
 
-bench: ## Benchmarks of analysis, events, prober and agent (docs/benchmarks.md; the last as root)
-	cargo bench --locked --bench analysis --bench event --bench prober --bench inside
+bench: ## Benchmarks of analysis, events, prober and agent (docs/benchmarks.md; the last two as root)
+	cargo bench --locked --bench analysis --bench event --bench prober --bench inside --bench agent
 
 bench-real: ## The same against a real API server with 5,000 routes (root)
 	benches/real

@@ -11,6 +11,7 @@ mod nodes;
 mod ports;
 mod redirect;
 mod remedy;
+mod swallowed;
 mod undelivered;
 mod upstream;
 

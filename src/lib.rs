@@ -23,3 +23,6 @@ pub mod report;
 pub mod snapshot;
 pub mod stream;
 pub mod vantage;
+
+/// The image of this version, as `make image` names it.
+pub const IMAGE: &str = concat!("localhost/culprit:", env!("CARGO_PKG_VERSION"));

@@ -32,8 +32,8 @@ use controllers::Controllers;
 use derived::Derived;
 use labelled::{Carriers, Selectors};
 use objects::{
-    Autoscaler, EndpointSlice, Event, Ingress, IngressBackend, IngressClass, Key, Kind, Labels, Namespace, NetworkPolicy, Node, ObjectRef,
-    Pod, Service, Text, Workload, is_subset,
+    Autoscaler, ClusterPolicy, EndpointSlice, Event, Ingress, IngressBackend, IngressClass, Key, Kind, Labels, Namespace, NetworkPolicy,
+    Node, ObjectRef, Pod, Service, Text, Workload, is_subset,
 };
 use pool::Pool;
 use store::{Index, Store};
@@ -64,6 +64,7 @@ pub struct Snapshot {
     nodes: Store<Node>,
     namespaces: Store<Namespace>,
     policies: Store<NetworkPolicy>,
+    cluster_policies: BTreeMap<Kind, Store<ClusterPolicy>>,
     workloads: BTreeMap<Kind, Store<Workload>>,
     autoscalers: Store<Autoscaler>,
     events: Store<Event>,
@@ -130,6 +131,9 @@ impl Snapshot {
             Kind::Node => of(&mut self.nodes.keys()),
             Kind::Namespace => of(&mut self.namespaces.keys()),
             Kind::NetworkPolicy => of(&mut self.policies.keys()),
+            Kind::AdminNetworkPolicy | Kind::BaselineAdminNetworkPolicy | Kind::ClusterNetworkPolicy => {
+                of(&mut self.cluster_policies.get(&kind).into_iter().flat_map(Store::keys))
+            }
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
                 of(&mut self.workloads.get(&kind).into_iter().flat_map(Store::keys))
             }
@@ -238,6 +242,17 @@ impl Snapshot {
     /// The NetworkPolicies of a namespace, where the kind is fully loaded.
     pub fn policies_in(&self, namespace: &str) -> Fact<Vec<Arc<NetworkPolicy>>> {
         self.covered(Kind::NetworkPolicy, namespace, || self.policies.within(namespace).cloned().collect())
+    }
+
+    /// The policies of the whole cluster, in the order that they are asked in, where all of their kinds are fully loaded.
+    pub fn cluster_policies(&self) -> Fact<Vec<Arc<ClusterPolicy>>> {
+        let unknown = Kind::of_kubernetes().filter(|kind| kind.is_cluster_policy()).map(|kind| self.holds_all(kind));
+        if let Some(unknown) = unknown.into_iter().find(|fact| fact.known().is_none()) {
+            return unknown.and_then(|()| Fact::Absent);
+        }
+        let mut all: Vec<_> = self.cluster_policies.values().flat_map(Store::iter).cloned().collect();
+        all.sort_by_key(|policy| (policy.tier, policy.priority));
+        Fact::Known(all)
     }
 
     /// A workload.

@@ -70,6 +70,20 @@ metadata: {name: closed, namespace: shop}
 spec: {podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress]}
 ";
 
+const EGRESS: &str = "---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: kept-in, namespace: shop}
+spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}
+";
+
+const CLUSTER_WIDE: &str = "---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: walls}
+spec: {tier: Baseline, priority: 0, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}
+";
+
 /// A network: what an address says to whom, where it does not connect.
 #[derive(Default)]
 struct Network {
@@ -181,6 +195,26 @@ fn a_policy_that_keeps_a_pair_apart_is_named_only_where_the_pair_fails() {
     // A network that does not enforce policies lets it through, and that is what counts.
     let unenforced = judged(&cluster(POLICY), "shop", WEB_TO_DB, &Network::default());
     assert_eq!((unenforced.verdict, unenforced.cause), (Verdict::Healthy, None));
+}
+
+#[test]
+fn a_policy_that_keeps_the_asking_pod_in_is_named_as_one() {
+    let broken = || [(("pod web-1", "10.244.2.7"), lost())].into();
+    let kept_in = judged(&cluster(EGRESS), "shop", WEB_TO_DB, &Network { broken: broken(), ..Network::default() });
+    assert_eq!((kept_in.verdict, kept_in.cause), (Verdict::Failing, Some("netpol-egress-deny-gateway")));
+    assert!(kept_in.message.contains("NetworkPolicy kept-in does not let it out"), "{}", kept_in.message);
+}
+
+#[test]
+fn a_policy_of_the_whole_cluster_is_named_with_what_is_not_known_of_it() {
+    let broken = || [(("pod web-1", "10.244.2.7"), lost())].into();
+    let walls = judged(&cluster(CLUSTER_WIDE), "shop", WEB_TO_DB, &Network { broken: broken(), ..Network::default() });
+    assert_eq!(walls.cause, Some("netpol-ingress-deny"));
+    assert!(
+        walls.message.contains("ClusterNetworkPolicy/walls does not let it in, where the pod network enforces it"),
+        "{}",
+        walls.message
+    );
 }
 
 #[test]

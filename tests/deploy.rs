@@ -22,6 +22,9 @@ fn resource(kind: Kind) -> &'static str {
         Kind::Ingress => "networking.k8s.io/ingresses",
         Kind::IngressClass => "networking.k8s.io/ingressclasses",
         Kind::NetworkPolicy => "networking.k8s.io/networkpolicies",
+        Kind::AdminNetworkPolicy => "policy.networking.k8s.io/adminnetworkpolicies",
+        Kind::BaselineAdminNetworkPolicy => "policy.networking.k8s.io/baselineadminnetworkpolicies",
+        Kind::ClusterNetworkPolicy => "policy.networking.k8s.io/clusternetworkpolicies",
         Kind::Service => "/services",
         Kind::Pod => "/pods",
         Kind::Node => "/nodes",
@@ -44,6 +47,8 @@ fn the_controller_has_exactly_the_rights_that_it_uses() {
         Kind::of_kubernetes().flat_map(|k| ["list", "watch"].map(|verb| format!("{} {verb}", resource(k)))).collect();
     used.extend(["list", "watch", "create", "patch"].map(|verb| format!("culprit.dev/diagnoses {verb}")));
     used.insert("culprit.dev/diagnoses/status patch".into());
+    // Whether kinds that not every cluster has are served.
+    used.extend(["list", "watch"].map(|verb| format!("apiextensions.k8s.io/customresourcedefinitions {verb}")));
     used.extend(["create", "patch"].map(|verb| format!("events.k8s.io/events {verb}")));
     assert_eq!(rights(&installation(), "ClusterRole", "culprit"), used);
     let lease: BTreeSet<String> = ["create", "get", "patch"].map(|verb| format!("coordination.k8s.io/leases {verb}")).into();

@@ -223,7 +223,7 @@ fn helpers_left() -> Vec<String> {
 fn elsewhere(image: &str) -> Containers {
     let roots = Roots { proc: "/var/empty".into(), groups: "/var/empty".into() };
     let docker = bollard::Docker::connect_with_unix(&engine_url(), 60, bollard::API_DEFAULT_VERSION).expect("a client");
-    Containers::new(roots, Home::Elsewhere, Box::new(OneLine)).helped_by(Helpers::new(docker, Some(image.to_owned())))
+    Containers::new(roots, Home::Elsewhere, Box::new(OneLine)).helped_by(Helpers::new(docker, image.to_owned()))
 }
 
 async fn until_none_is_left() {

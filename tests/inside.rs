@@ -2,15 +2,21 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "support/many.rs"]
+#[expect(dead_code, reason = "the bench uses more of it")]
+mod many;
 #[path = "support/pod.rs"]
 mod pod;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use culprit::evidence::inside::{Cpu, Inside, Listens, Memory, Pressure, TurnedAway, Usage};
 use culprit::probe::{Method, Observation, Outcome, PodRef, Probe, Question, Request, Scheme, Signature};
 use culprit::vantage::inside::Pods;
+use many::Many;
 use pod::{ADDRESS, FULL, LOOPBACK, NAME, Pod, V6_ONLY, WEB};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use tokio::sync::Mutex;
@@ -121,6 +127,16 @@ async fn a_look_shows_who_listens_and_what_runs_out() {
 }
 
 #[tokio::test]
+async fn where_the_first_process_is_hidden_the_runtime_shows_the_groups_and_the_nodes_connections() {
+    let _alone = ALONE.lock().await;
+    let pod = start("runtime");
+    let web = pod.reference();
+    let seen = inside(Pods::new(pod.roots_by_runtime()).ask(&web, &Probe::new(Question::Look(web.clone()))).await);
+    assert_eq!(seen.pids, Some(Usage { used: 99, limit: Some(100) }));
+    assert_eq!(seen.conntrack.is_some(), std::path::Path::new("/proc/sys/net/netfilter/nf_conntrack_count").exists());
+}
+
+#[tokio::test]
 async fn connections_that_a_full_queue_drops_are_counted() {
     let _alone = ALONE.lock().await;
     let pod = start("full");
@@ -220,6 +236,112 @@ async fn ten_thousand_probes_leave_neither_threads_nor_descriptors() {
     round(10_000).await;
     let after = held();
     assert!(after.0 <= before.0 + 4 && after.1 <= before.1 + 4, "threads and descriptors: {before:?}, then {after:?}");
+}
+
+/// What is said of a pod to which something happens after it was found and before its namespace is entered.
+async fn told_when_held(name: &str, happens: impl FnOnce(&mut Pod)) -> String {
+    let mut pod = start(name);
+    let (pods, web) = (Arc::new(Pods::new(pod.roots())), pod.reference());
+    pod.hold_namespace();
+    let asking = tokio::spawn({
+        let pods = pods.clone();
+        async move { pods.ask(&web, &Probe::connect(at(WEB))).await }
+    });
+    // Nobody is at the pipe before the pod was found.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!asking.is_finished());
+    happens(&mut pod);
+    tokio::task::block_in_place(|| pod.let_in());
+    let seen = tokio::time::timeout(Duration::from_secs(7), asking).await.expect("it does not hang").expect("it does not panic");
+    why_not_sent(&seen).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_dies_between_look_up_and_setns_is_not_asked() {
+    let _alone = ALONE.lock().await;
+    let gone = "the pod's process ended meanwhile";
+    assert_eq!(told_when_held("dies", Pod::kill).await, gone);
+    // Its number is another pod's by then.
+    let other = |pod: &mut Pod| pod.set_group("0::/kubepods/burstable/pod11111111-1111-1111-1111-111111111111/1\n");
+    assert_eq!(told_when_held("reused", other).await, gone);
+    // What was opened is no namespace at all.
+    let why = told_when_held("no-namespace", |_| {}).await;
+    assert!(why.starts_with("the pod's network namespace cannot be entered"), "{why}");
+}
+
+#[tokio::test]
+async fn a_namespace_that_vanishes_keeps_nobody_waiting() {
+    let _alone = ALONE.lock().await;
+    let mut pod = start("vanishes");
+    let pods = Pods::new(pod.roots()).leaving_after(Duration::from_millis(200));
+    let web = pod.reference();
+    let silent = Probe { timeout: Duration::from_secs(1), ..Probe::connect(at(FULL)) };
+    let begun = Instant::now();
+    let (answer, ()) = tokio::join!(pods.ask(&web, &silent), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        pod.vanish();
+    });
+    // What was under way ends with its own limit or the pod's end; nothing is made of it that was not seen.
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(!matches!(answer.outcome, Outcome::Connected), "{answer}");
+    for probe in [Probe::connect(at(WEB)), Probe::new(Question::Look(web.clone()))] {
+        assert_eq!(why_not_sent(&pods.ask(&web, &probe).await), "no process of the pod runs on this node");
+    }
+    for _ in 0..100 {
+        if names_of_threads().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(names_of_threads(), Vec::<String>::new());
+}
+
+/// Memory of this process that is its own: without the files that are mapped, of which a test's are large.
+fn own_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:")).expect("a figure");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_pods_asked_at_once_are_all_answered_within_bounds() {
+    const PODS: usize = 200;
+    let _alone = ALONE.lock().await;
+    let many = Many::start(PODS);
+    let pods = Pods::new(many.roots());
+    let all = many.references();
+    let before = own_memory();
+    let ask = async {
+        let probes: Vec<Probe> = (0..PODS).map(|n| Probe::connect(many.closed_port(n))).collect();
+        let connects = futures::future::join_all(all.iter().zip(&probes).map(|(pod, probe)| pods.ask(pod, probe))).await;
+        let looks: Vec<Probe> = all.iter().map(|pod| Probe::new(Question::Look(pod.clone()))).collect();
+        let looks = futures::future::join_all(all.iter().zip(&looks).map(|(pod, probe)| pods.ask(pod, probe))).await;
+        (connects, looks)
+    };
+    let (over, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
+    let measured = std::thread::spawn({
+        let over = over.clone();
+        move || {
+            let (mut threads, mut memory) = (0, 0);
+            while !over.load(Ordering::Relaxed) {
+                (threads, memory) = (names_of_threads().len().max(threads), own_memory().max(memory));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            (threads, memory)
+        }
+    });
+    let (connects, looks) = ask.await;
+    let took = begun.elapsed();
+    over.store(true, Ordering::Relaxed);
+    let (threads, memory) = measured.join().expect("the thread that measures ends");
+    // Each pod was asked in its own namespace: nobody else has its address.
+    assert!(connects.iter().all(|o| o.signature() == Some(Signature::Refused)), "{connects:?}");
+    for (number, look) in looks.into_iter().enumerate() {
+        assert_eq!(inside(look).pids.map(|p| p.used), Some(number as u64));
+    }
+    assert!(threads <= 64, "{threads} threads inside at once");
+    assert!(took < Duration::from_secs(12), "it took {took:?}");
+    assert!(memory.saturating_sub(before) < 30 << 20, "from {before} to {memory} bytes");
 }
 
 #[test]

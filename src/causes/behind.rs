@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::causes::{Case, EndpointView};
+use crate::causes::{Case, EndpointView, ports};
 use crate::path::Endpoint;
 use crate::probe::PodRef;
 use crate::snapshot::objects::docker::Container;
@@ -53,6 +53,15 @@ impl<'a> Behind<'a> {
         match self {
             Behind::Pod(_) => of_pod,
             Behind::Container(_) => "",
+        }
+    }
+
+    /// Whether both were made from one template: of pods as far as their labels tell, of containers by image and command.
+    pub fn is_alike(self, other: Behind<'_>) -> bool {
+        match (self, other) {
+            (Behind::Pod(a), Behind::Pod(b)) => ports::same_template(a, b),
+            (Behind::Container(a), Behind::Container(b)) => (&a.image, &a.command) == (&b.image, &b.command),
+            _ => false,
         }
     }
 

@@ -60,6 +60,15 @@ impl FindingBuilder {
         }
     }
 
+    /// Names the route's object and a field of it, or the place in a gateway container's configuration.
+    #[must_use]
+    pub fn on_route(self, case: &Case<'_>, field: &str) -> Self {
+        match &case.path.container {
+            Some(route) => self.object(&route.gateway.reference(), &case.path.route.field),
+            None => self.object(case.target(), field),
+        }
+    }
+
     /// Says how to mend it by a change of the gateway.
     #[must_use]
     pub fn remedy(self, remedy: Remedy) -> Self {

@@ -1,10 +1,9 @@
 //! Looks into pods and containers, where somebody can: what a cause may ask of their inside.
 
 use std::fmt::Display;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::causes::{Case, EndpointView, Missing};
+use crate::causes::{Behind, Case, EndpointView, Missing};
 use crate::evidence::inside::Inside;
 use crate::probe::{Observation, Outcome, PodRef, Probe, Question, Signature};
 use crate::snapshot::objects::Pod;
@@ -31,15 +30,20 @@ impl<'a> Case<'a> {
     }
 
     /// Looks once more, after what was asked since; nothing where nobody can look any more.
-    pub fn look_again(&self, pod: &Pod) -> Result<Option<Look<'a>>, Missing> {
-        possible(self.looked(look_probe(&PodRef::of(pod), self.timeout).again(1)))
+    pub fn look_again(&self, behind: Behind<'_>) -> Result<Option<Look<'a>>, Missing> {
+        possible(self.looked(look_probe(&behind.inside(), self.timeout).again(1)))
+    }
+
+    /// Looks into what is behind an endpoint; nothing where nobody can look.
+    pub fn look_behind(&self, behind: Behind<'_>) -> Result<Option<Look<'a>>, Missing> {
+        possible(self.look_into(&behind.inside()))
     }
 
     /// Asks something anew between the look that was taken and another one: what is different in that one happened meanwhile. Nothing where
     /// nobody can look any more.
-    pub fn ask_between(&self, pod: &Pod, asked: &Probe) -> Result<Option<(&'a Observation, Look<'a>)>, Missing> {
+    pub fn ask_between(&self, behind: Behind<'_>, asked: &Probe) -> Result<Option<(&'a Observation, Look<'a>)>, Missing> {
         let answer = self.ask(asked.again(BETWEEN))?;
-        let look = possible(self.looked(look_probe(&PodRef::of(pod), self.timeout).again(BETWEEN)))?;
+        let look = possible(self.looked(look_probe(&behind.inside(), self.timeout).again(BETWEEN)))?;
         Ok(look.map(|look| (answer, look)))
     }
 
@@ -94,13 +98,13 @@ impl Look<'_> {
     }
 }
 
-/// An endpoint that fails, and the inside of its pod.
+/// An endpoint that fails, and the inside of its pod or container.
 #[derive(Clone, Copy, Debug)]
 pub struct FailingInside<'a> {
     /// The endpoint.
     pub view: EndpointView<'a>,
-    /// Its pod.
-    pub pod: &'a Arc<Pod>,
+    /// What is behind it.
+    pub behind: Behind<'a>,
     /// The look into it.
     pub look: Look<'a>,
 }
@@ -108,21 +112,21 @@ pub struct FailingInside<'a> {
 /// The number of attempts that are made between two looks; nobody else's.
 const BETWEEN: u8 = 3;
 
-/// Pods that are looked into at most, where several fail.
+/// Pods or containers that are looked into at most, where several fail.
 const LOOKS: usize = 3;
 
 impl<'a> Case<'a> {
-    /// The insides of the pods of some walked endpoints that show one of these signatures. Missing where there are such endpoints and nobody
-    /// can look into any of their pods.
+    /// The insides of what is behind some walked endpoints that show one of these signatures. Missing where there are such endpoints and
+    /// nobody can look into any of them.
     pub fn look_into_failing(&self, signatures: &[Signature]) -> Result<Vec<FailingInside<'a>>, Missing> {
         let views = self.walked_with(signatures)?;
-        let failing: Vec<_> = views.into_iter().filter_map(|v| Some((v, v.endpoint.pod.known()?))).take(LOOKS).collect();
+        let failing: Vec<_> = views.into_iter().filter_map(|v| Some((v, v.behind()?))).take(LOOKS).collect();
         if !failing.is_empty() {
-            self.ask_all(failing.iter().map(|(_, pod)| look_probe(&PodRef::of(pod), self.timeout)).collect())?;
+            self.ask_all(failing.iter().map(|(_, behind)| look_probe(&behind.inside(), self.timeout)).collect())?;
         }
         failing
             .into_iter()
-            .filter_map(|(view, pod)| Some(self.look_if_possible(pod).transpose()?.map(|look| FailingInside { view, pod, look })))
+            .filter_map(|(view, behind)| Some(self.look_behind(behind).transpose()?.map(|look| FailingInside { view, behind, look })))
             .collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Causes in DNS, policies and what carries packets.
 
+pub(super) mod cluster_policies;
 pub(super) mod names;
 pub(super) mod policies;
 pub(super) mod translation;

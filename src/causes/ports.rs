@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::causes::{Case, EndpointView, Missing, sample};
 use crate::fact::Fact;
-use crate::path::policy::{self, Decision, Peer};
+use crate::path::policy;
 use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::{Pod, PortRef};
 pub use fault::Fault;
@@ -187,13 +187,11 @@ fn rejected_by_policy(case: &Case<'_>, pod: &Pod, port: u16, elsewhere: Option<&
     let policies = &case.path.backend.policies;
     let gateway = case.path.gateway.known().and_then(|g| g.pods.first());
     let denied = |port| match gateway {
-        Some(gateway) => {
-            let decision = policy::ingress(case.snapshot, policies, pod, port, &Peer::of(gateway));
-            matches!(decision, Fact::Known(Decision::Denied(_)))
-        }
+        Some(gateway) => policy::keeps_out(case.snapshot, policies, pod, port, gateway),
         // Who asks is not known, so neither is whether a policy lets it in.
-        None => policies.known().into_iter().flatten().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels)),
+        None => policy::may_keep_out(case.snapshot, policies, pod),
     };
+    let denied = |port| denied(port) == Fact::Known(true);
     // What answers although it is denied as well shows that the policies are not what refuses.
     (denied(port) && !elsewhere.is_some_and(|e| denied(e.port)))
         .then(|| Missing::Fact(format!("a NetworkPolicy may deny port {port} of {}, and be what refuses", pod.reference())))

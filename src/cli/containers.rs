@@ -20,7 +20,7 @@ use crate::snapshot::docker::{UPSTREAM, assemble};
 use crate::snapshot::objects::docker::{Container, Host};
 use crate::snapshot::objects::{Kind, ObjectRef};
 use crate::vantage::Vantage;
-use crate::vantage::container::{Containers, Home};
+use crate::vantage::container::{Containers, Helpers, Home};
 use crate::vantage::inside::Roots;
 
 /// Which gateways of an engine are meant.
@@ -149,7 +149,8 @@ async fn look(
     reading.finish();
     let mut inventory = inventory?;
     let home = Home::of(&connection.endpoint().address.to_string(), &inventory.engine);
-    let containers = Containers::new(Roots::of_machine(), home, Box::new(connection.clone()));
+    let helpers = Helpers::new(connection.docker().clone(), arguments.helper_image.clone());
+    let containers = Containers::new(Roots::of_machine(), home, Box::new(connection.clone())).helped_by(helpers);
     if let Some(any) = inventory.containers.iter().find(|c| c.runs()) {
         inventory.firewall = containers.firewall(&PodRef::of_container(any)).await;
     }
@@ -166,7 +167,9 @@ async fn look(
     snapshot.set_docker_host(host.clone());
     let specs = Specs::new();
     let run = Run { vantage, specs: &specs, timeout: arguments.timeout.clone(), online: true, concurrency: arguments.concurrency };
-    Ok((run.reports(&snapshot, &targets).await?, name))
+    let reports = run.reports(&snapshot, &targets).await;
+    containers.close().await;
+    Ok((reports?, name))
 }
 
 #[cfg(test)]

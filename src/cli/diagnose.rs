@@ -66,6 +66,9 @@ pub struct Arguments {
     /// Docker engine: unix:///path, tcp://host:port or ssh://user@host; as the docker client finds it where it is left out
     #[arg(long, value_name = "URL", conflicts_with_all = ["filename", "namespace", "all_namespaces", "selector", "write_status"])]
     pub docker_host: Option<String>,
+    /// Image of the helper that the engine runs in a container's network, where that network cannot be entered from here; never pulled
+    #[arg(long, value_name = "IMAGE", default_value = crate::IMAGE, conflicts_with = "filename")]
+    pub helper_image: String,
     #[command(flatten)]
     cluster: cluster::Arguments,
 }

@@ -6,14 +6,14 @@ use kube::CustomResourceExt;
 use serde_json::Value;
 
 use super::{CliError, print};
+use crate::IMAGE;
 use crate::api::{ConnectivityCheck, Diagnosis};
 
 /// The whole installation, as it is kept in the repository, and the same without agents.
 const INSTALLATION: &str = include_str!("../../deploy/culprit.yaml");
 const WITHOUT_AGENTS: &str = include_str!("../../deploy/culprit-without-agent.yaml");
-/// Namespace and image that the kept installation has.
+/// Namespace that the kept installation has; its image is [`IMAGE`].
 const NAMESPACE: &str = "culprit-system";
-const IMAGE: &str = concat!("localhost/culprit:", env!("CARGO_PKG_VERSION"));
 /// Formats that an API server knows; it warns about others.
 const FORMATS: &[&str] = &["int32", "int64", "float", "double", "byte", "date", "date-time", "password"];
 

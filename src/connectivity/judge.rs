@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::plan::{Address, Pair, Place, Plan, Spot};
 use crate::api::{Expectation, FailingPair, PairSummary, ReplicaStatus, Verdict};
-use crate::path::policy::{self, Decision, Peer};
+use crate::path::policy::cluster::{self, Connection};
+use crate::path::policy::{self, Decision, Direction, Peer};
 use crate::probe::{DnsFailure, Observation, Outcome, Signature};
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::{Text, Transport};
@@ -109,36 +110,42 @@ fn state(snapshot: &Snapshot, place: &Place, spot: &Spot, expect: Expectation, s
         },
         (Expectation::Denied, _) => State::Unknown(seen.outcome_text()),
         (Expectation::Allowed, _) => match denied_by(snapshot, place, spot) {
-            Some((policy, cause)) => failing(format!("{}; {policy}", seen.outcome_text()), cause),
+            Some((policy, cause)) => failing(format!("{}; {policy}", seen.outcome_text()), Some(cause)),
             None => failing(seen.outcome_text(), None),
         },
     }
 }
 
-/// The policies that keep a pair apart, in words, and the cause that stands for them.
-fn denied_by(snapshot: &Snapshot, place: &Place, spot: &Spot) -> Option<(String, Option<&'static str>)> {
-    let Address::Socket(to) = &spot.address else { return None };
-    let port = to.port();
-    if let Some(pod) = &spot.pod {
-        let policies = snapshot.policies_in(&pod.meta.namespace);
-        if let Some(Decision::Denied(by)) = policy::ingress(snapshot, &policies, pod, port, &Peer::of(&place.declared)).known() {
-            let by = by.first().map(|p| p.meta.name.to_string()).unwrap_or_default();
-            return Some((format!("NetworkPolicy {by} does not let it in"), Some("netpol-ingress-deny")));
-        }
-    }
-    let policies = snapshot.policies_in(&place.declared.meta.namespace);
-    let (peer, pod) = match &spot.pod {
-        Some(pod) => (Peer::of(pod), Some(pod.as_ref())),
-        // What stands behind a Service's address is what policies are about, and not known here.
-        None => return None,
+/// The policies that keep a pair apart, in words, and the cause that stands for them. What stands behind a Service's address is what policies are
+/// about, and not known here.
+fn denied_by(snapshot: &Snapshot, place: &Place, spot: &Spot) -> Option<(String, &'static str)> {
+    let (Address::Socket(to), Some(pod)) = (&spot.address, &spot.pod) else { return None };
+    let (from, port) = (&place.declared, to.port());
+    let into = policy::ingress(snapshot, &snapshot.policies_in(&pod.meta.namespace), pod, port, &Peer::of(from));
+    let (peer, at) = (Peer::of(pod), Some(pod.as_ref()));
+    let out = policy::egress(snapshot, &snapshot.policies_in(&from.meta.namespace), from, (&peer, at), (Transport::Tcp, port));
+    let connection = |direction| {
+        let (pod, peer, peer_pod) = match direction {
+            Direction::Ingress => (pod.as_ref(), Peer::of(from), from.as_ref()),
+            Direction::Egress => (from.as_ref(), peer, pod.as_ref()),
+        };
+        Connection { direction, pod, peer, peer_pod: Some(peer_pod), transport: Transport::Tcp, port }
     };
-    match policy::egress(snapshot, &policies, &place.declared, (&peer, pod), (Transport::Tcp, port)).known() {
-        Some(Decision::Denied(by)) => {
+    let ends = [
+        (Direction::Ingress, into, "does not let it in", "netpol-ingress-deny"),
+        (Direction::Egress, out, "does not let it out", "netpol-egress-deny-gateway"),
+    ];
+    ends.into_iter().find_map(|(direction, decision, what, cause)| match decision.known()? {
+        Decision::Denied(by) => {
             let by = by.first().map(|p| p.meta.name.to_string()).unwrap_or_default();
-            Some((format!("NetworkPolicy {by} does not let it out"), None))
+            Some((format!("NetworkPolicy {by} {what}"), cause))
         }
-        _ => None,
-    }
+        open => {
+            let by = cluster::denied(snapshot, &connection(direction), *open == Decision::Admitted);
+            let by = by.known()?.as_ref()?.reference();
+            Some((format!("{by} {what}, where the pod network enforces it"), cause))
+        }
+    })
 }
 
 /// A network between nodes that does not carry.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::api::AnsweredBy;
 use crate::causes::{EndToEnd, Observations};
 use crate::evidence::pages;
-use crate::path::{Implementation, Path};
+use crate::path::{Implementation, Leads, Path};
 use crate::probe::{Observation, Outcome, Probe, Question, Response, Signature};
 
 use super::plan;
@@ -87,8 +87,12 @@ fn without_requests(path: &Path) -> Answers<'static> {
     use crate::fact::Fact;
     match &path.gateway {
         Fact::Known(gateway) if gateway.entrances_unknown.is_some() => not_asked(gateway.entrances_unknown.as_deref().unwrap_or_default()),
+        // A gateway container that runs listens somewhere, and where is not known.
+        Fact::Known(_) if path.container.as_ref().is_some_and(|c| c.gateway.runs()) => not_asked("no listener of the route is known"),
         Fact::Known(_) => Answers { end_to_end: EndToEnd::Fails, ..not_asked("") },
         Fact::Absent if path.route.target.kind == crate::snapshot::objects::Kind::Service => match path.backend.slices {
+            // A gateway container that runs listens somewhere, and where is not known.
+            Fact::Known(_) if path.container.as_ref().is_some_and(|c| c.gateway.runs()) => not_asked("no listener of the route is known"),
             Fact::Known(_) => Answers { end_to_end: EndToEnd::Fails, ..not_asked("") },
             _ => not_asked("the Service's endpoints could not be looked up"),
         },
@@ -155,7 +159,7 @@ fn misdirected(path: &Path, seen: &Observations) -> Answer {
     let walked: Vec<u16> = plan::walk(path).iter().filter_map(|p| seen.get(p)).filter_map(|o| o.response()).map(|r| r.status).collect();
     match walked.as_slice() {
         // What stands behind a name is not walked; the cause that asks there decides.
-        [] if is_external(path) => Answer::Good,
+        [] if is_external(path, seen) => Answer::Good,
         [] => Answer::Unclear,
         statuses if statuses.contains(&421) => Answer::Good,
         _ => Answer::Bad,
@@ -171,7 +175,7 @@ fn not_found(path: &Path, response: &Response, seen: &Observations, settings: &S
     }
     let nobody_else = path.backend.service.is_absent()
         || path.backend.port.is_absent()
-        || (path.backend.slices.known().is_some() && path.backend.ready_endpoints().next().is_none() && !is_external(path));
+        || (path.backend.slices.known().is_some() && path.backend.ready_endpoints().next().is_none() && !is_external(path, seen));
     if nobody_else {
         return Answer::Bad;
     }
@@ -184,7 +188,14 @@ fn not_found(path: &Path, response: &Response, seen: &Observations, settings: &S
     }
 }
 
-fn is_external(path: &Path) -> bool {
+/// Whether the backend is a name outside: what an ExternalName Service stands for, or what a gateway container's upstream names and no network
+/// of its engine knows, unless that was seen to give no address.
+fn is_external(path: &Path, seen: &Observations) -> bool {
+    if let Some(route) = &path.container {
+        let is_of = |o: &Observation, host: &str| matches!(&o.probe.question, Question::Resolve { name, .. } if name == host);
+        let gives_none = |host: &str| seen.values().any(|o| matches!(o.outcome, Outcome::NotResolved(_)) && is_of(o, host));
+        return route.servers.iter().any(|s| s.leads == Leads::Name && !gives_none(&s.server.host));
+    }
     path.backend.service.known().is_some_and(|s| s.external_name.is_some())
 }
 
@@ -209,7 +220,7 @@ pub fn answered_by(path: &Path, failure: Option<&Observation>, seen: &Observatio
     // Applications in Go say the same, so this is no page of Traefik's by itself; it is where the pods do not say it.
     let traefik = path.gateway.known().is_some_and(|g| g.implementation == Implementation::Traefik);
     let own_500 = traefik && !walked.is_empty() && response.status == 500 && response.body_start.trim() == "Internal Server Error";
-    let nobody_behind = path.backend.ready_endpoints().next().is_none() && !is_external(path);
+    let nobody_behind = path.backend.ready_endpoints().next().is_none() && !is_external(path, seen);
     let all_broken = !walked.is_empty() && walked.iter().all(|o| matches!(o.outcome, Outcome::Broken { .. }));
     let own_page = own_500 || pages::error_page_of(response).is_some();
     if own.is_some_and(|own| same_page(own, response)) || nobody_behind || all_broken || own_page {

@@ -1,8 +1,8 @@
 //! The path as a row of hops: which pass, which one fails, which were not reached.
 
 use crate::api::{AnsweredBy, Hop, HopState, HopStatus, Verdict};
-use crate::causes::Observations;
-use crate::path::Path;
+use crate::causes::{Behind, Observations};
+use crate::path::{ContainerRoute, Leads, Path, ServerPath};
 use crate::probe::{Outcome, Signature};
 use crate::snapshot::objects::{Key, Kind, ObjectRef};
 
@@ -40,6 +40,7 @@ fn seen_state(path: &Path, hop: Hop, answered_by: AnsweredBy, seen: &Observation
         |o: &crate::probe::Observation| connected(o) || matches!(o.outcome, Outcome::Broken { signature: Signature::Refused, .. });
     match hop {
         Hop::Gateway => passing(!matches!(answered_by, AnsweredBy::Nobody | AnsweredBy::Unknown)),
+        Hop::Route if path.container.is_some() => HopState::Passing,
         Hop::Route => passing(path.backend.service.known().is_some() && path.backend.port.known().is_some()),
         Hop::Service => passing(!path.backend.endpoints.is_empty()),
         Hop::Endpoint => passing(path.backend.ready_endpoints().next().is_some()),
@@ -51,8 +52,16 @@ fn seen_state(path: &Path, hop: Hop, answered_by: AnsweredBy, seen: &Observation
     }
 }
 
+/// Objects named at most.
+const MOST: usize = 3;
+
 fn objects(path: &Path, hop: Hop) -> Vec<String> {
-    const MOST: usize = 3;
+    match (&path.container, hop) {
+        (Some(route), Hop::Gateway) => return vec![route.gateway.reference().text()],
+        (Some(_), Hop::Route) => return vec![path.route.field.clone()],
+        (Some(route), Hop::Service) => return vec![format!("upstream {}", route.upstream_name())],
+        _ => {}
+    }
     match hop {
         Hop::Gateway => path.gateway.known().map_or_else(Vec::new, |g| {
             let pods: Vec<String> = g.pods.iter().take(MOST).map(|p| p.reference().text()).collect();
@@ -61,8 +70,8 @@ fn objects(path: &Path, hop: Hop) -> Vec<String> {
         Hop::Route => vec![path.route.target.text()],
         Hop::Service => path.route.service.iter().map(service).collect(),
         Hop::Endpoint => {
-            let names = path.backend.endpoints.iter().take(MOST).map(|e| match e.pod.known() {
-                Some(pod) => pod.reference().text(),
+            let names = path.backend.endpoints.iter().take(MOST).map(|e| match Behind::of(e) {
+                Some(behind) => behind.reference().text(),
                 None => e.socket().map_or_else(|| e.address.to_string(), |s| s.to_string()),
             });
             names.collect()
@@ -82,6 +91,8 @@ fn detail(path: &Path, hop: Hop) -> Option<String> {
             other => other.why_unknown()?.to_owned(),
         }),
         Hop::Route => Some(path.route.title()),
+        Hop::Service if let Some(route) = &path.container => Some(leads(route)),
+        Hop::Endpoint if path.container.is_some() => addresses(path),
         Hop::Service => path.backend.port.known().map(|p| format!("port {} → {}", p.port, p.target)),
         Hop::Endpoint => {
             let (ready, all) = (path.backend.ready_endpoints().count(), path.backend.endpoints.len());
@@ -90,4 +101,25 @@ fn detail(path: &Path, hop: Hop) -> Option<String> {
         Hop::Protocol => Some(path.backend.scheme.to_string()),
         Hop::Client | Hop::Edge | Hop::Network | Hop::Socket | Hop::Application | Hop::Node => None,
     }
+}
+
+/// Where the servers of an upstream lead: `app:3000 → Container/shop-app-1`.
+fn leads(route: &ContainerRoute) -> String {
+    let lead = |server: &ServerPath| {
+        let to = match &server.leads {
+            Leads::Loopback(_) => "the gateway itself".to_owned(),
+            Leads::Containers(found) => found.iter().take(MOST).map(|(c, _)| c.reference().text()).collect::<Vec<_>>().join(", "),
+            Leads::Host(_) => "the engine's host".to_owned(),
+            Leads::Address(_) => "an address that is no container's".to_owned(),
+            Leads::Name => "no container by that name".to_owned(),
+        };
+        format!("{} → {to}", server.server)
+    };
+    route.servers.iter().take(MOST).map(lead).collect::<Vec<_>>().join("; ")
+}
+
+/// The addresses of the endpoints.
+fn addresses(path: &Path) -> Option<String> {
+    let all: Vec<String> = path.backend.endpoints.iter().filter_map(|e| e.socket()).take(MOST).map(|s| s.to_string()).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::{AnsweredBy, Confidence, DiagnosisStatus, Finding, RouteStatus, Severity, Transition, Verdict};
 use crate::causes::{EndToEnd, Missing, Observations};
 use crate::path::Path;
-use crate::snapshot::objects::ObjectRef;
+use crate::snapshot::objects::{Kind, ObjectRef};
 
 use super::answers::Answers;
 use super::hops;
@@ -58,7 +58,7 @@ impl Conclusion {
     /// Puts the judged routes of a target together. The worst route is the target's verdict.
     pub(super) fn of(target: &ObjectRef, routes: Vec<JudgedRoute<'_>>, seen: &Observations) -> Self {
         if routes.is_empty() {
-            return Conclusion::unseen(target, format!("{target} has no rule and no default backend"));
+            return Conclusion::unseen(target, without_routes(target));
         }
         let verdicts: Vec<Verdict> = routes.iter().map(|(_, answers, judged, _)| verdict(answers, judged)).collect();
         let worst = (0..routes.len()).max_by_key(|i| (verdicts[*i], std::cmp::Reverse(*i))).unwrap_or_default();
@@ -117,6 +117,13 @@ impl Conclusion {
 /// Whether the first finding is more than a possibility. What is no more may as well be a gateway that is still busy with a change.
 pub fn has_cause(status: &DiagnosisStatus) -> bool {
     status.findings.first().is_some_and(|f| f.confidence < Confidence::Possible)
+}
+
+fn without_routes(target: &ObjectRef) -> String {
+    match target.kind {
+        Kind::Container => format!("container {} sends no requests on, as far as its configuration is understood", target.key.name),
+        _ => format!("{target} has no rule and no default backend"),
+    }
 }
 
 fn missing_text(missing: &Missing) -> String {

@@ -21,6 +21,8 @@ pub struct Firewall {
     pub chains: Vec<Chain>,
     /// The families whose chains could not be read, and why.
     pub unread: BTreeMap<Family, String>,
+    /// Whether IPv4 packets between the ports of one bridge come by (net.bridge.bridge-nf-call-iptables); nothing where it is not known.
+    pub bridged: Option<bool>,
 }
 
 /// A chain of rules.
@@ -98,6 +100,11 @@ impl Firewall {
         let leads = |table, from| self.reachable(family, table, from).contains("DOCKER");
         (!self.unread.contains_key(&family))
             .then(|| EngineChains { translate: leads("nat", "PREROUTING"), forward: leads("filter", "FORWARD") })
+    }
+
+    /// Whether a chain jumps to another one, directly or through others.
+    pub fn leads(&self, family: Family, table: &str, from: &str, to: &str) -> bool {
+        self.reachable(family, table, from).contains(to)
     }
 
     /// The chains that a chain jumps to, directly or through others.

@@ -3,6 +3,8 @@
 //! Kubernetes API, `networking.k8s.io/v1`: a pod that no policy selects for a direction is open; one that is selected admits
 //! the union of what the selecting policies' rules allow. Ports are the pod's, after address translation.
 
+pub mod cluster;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -120,6 +122,33 @@ pub fn decide(
             }
         }
         unknown.map_or(Fact::Known(Decision::Denied(selecting)), Fact::Failed)
+    })
+}
+
+/// Whether policies of any kind keep a pod from a port of another one, on paper and at that one's end.
+pub fn keeps_out(snapshot: &Snapshot, policies: &Fact<Vec<Arc<NetworkPolicy>>>, pod: &Pod, port: u16, from: &Pod) -> Fact<bool> {
+    ingress(snapshot, policies, pod, port, &Peer::of(from)).and_then(|decision| {
+        if let Decision::Denied(_) = decision {
+            return Fact::Known(true);
+        }
+        let connection = cluster::Connection {
+            direction: Direction::Ingress,
+            pod,
+            peer: Peer::of(from),
+            peer_pod: Some(from),
+            transport: Transport::Tcp,
+            port,
+        };
+        cluster::denied(snapshot, &connection, decision == Decision::Admitted).map(|by| by.is_some())
+    })
+}
+
+/// Whether policies of any kind may keep somebody from a pod.
+pub fn may_keep_out(snapshot: &Snapshot, policies: &Fact<Vec<Arc<NetworkPolicy>>>, pod: &Pod) -> Fact<bool> {
+    let selects = |p: &Arc<NetworkPolicy>| p.ingress.is_some() && p.pods.matches(&pod.meta.labels);
+    policies.as_ref().and_then(|policies| match policies.iter().any(selects) {
+        true => Fact::Known(true),
+        false => cluster::may_deny(snapshot, Direction::Ingress, pod),
     })
 }
 

@@ -30,6 +30,7 @@ impl Snapshot {
             Object::Node(o) => self.add_node(Arc::new(o)),
             Object::Namespace(o) => self.namespaces.insert(Arc::new(o)),
             Object::NetworkPolicy(o) => self.policies.insert(Arc::new(o)),
+            Object::ClusterPolicy(o) => self.cluster_policies.entry(o.kind).or_default().insert(Arc::new(o)),
             Object::Workload(o) => self.add_workload(Arc::new(o)),
             Object::Autoscaler(o) => self.autoscalers.insert(Arc::new(o)),
             Object::Event(o) => self.add_event(Arc::new(o)),
@@ -62,6 +63,9 @@ impl Snapshot {
             Kind::Node => self.nodes.remove(key).map(|old| self.unlink_node(&old)).is_some(),
             Kind::Namespace => self.namespaces.remove(key).is_some(),
             Kind::NetworkPolicy => self.policies.remove(key).is_some(),
+            Kind::AdminNetworkPolicy | Kind::BaselineAdminNetworkPolicy | Kind::ClusterNetworkPolicy => {
+                self.cluster_policies.get_mut(&reference.kind).and_then(|of_kind| of_kind.remove(key)).is_some()
+            }
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
                 let old = self.workloads.get_mut(&reference.kind).and_then(|of_kind| of_kind.remove(key));
                 old.map(|old| self.by.template_labels.unlink(&old.template_labels, &old)).is_some()
@@ -92,6 +96,7 @@ impl Snapshot {
             Object::Node(o) => same(&self.nodes, key, o),
             Object::Namespace(o) => same(&self.namespaces, key, o),
             Object::NetworkPolicy(o) => same(&self.policies, key, o),
+            Object::ClusterPolicy(o) => self.cluster_policies.get(&o.kind).is_some_and(|of_kind| same(of_kind, key, o)),
             Object::Workload(o) => self.workloads.get(&o.kind).is_some_and(|of_kind| same(of_kind, key, o)),
             Object::Autoscaler(o) => same(&self.autoscalers, key, o),
             Object::Event(o) => same(&self.events, key, o),

@@ -1,6 +1,6 @@
 //! A Docker engine as a source of a snapshot: what its API gives becomes one [`Host`](super::objects::docker::Host).
 //!
-//! `convert` and `assemble` are pure. Only `engine` reads from outside.
+//! `convert` and `assemble` are pure. Only `engine` reads from outside, but for its `archive`.
 
 mod assemble;
 pub mod convert;

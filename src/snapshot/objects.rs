@@ -3,6 +3,7 @@
 //! They are plain data, made by the sources under `snapshot/` from whatever those read (API objects, manifests, a Docker
 //! engine). Fields carry the Kubernetes API's meaning; see the API reference of the kind named in each doc comment.
 
+mod cluster_policy;
 pub mod docker;
 mod ingress;
 mod meta;
@@ -15,6 +16,7 @@ mod workload;
 use std::fmt;
 
 pub use super::text::{Labels, Text};
+pub use cluster_policy::{Action, ClusterPeer, ClusterPolicy, ClusterRule, Subject, Tier};
 pub use ingress::{Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls, PathType};
 pub use meta::{Condition, ConditionStatus, Meta, Owner, PortRef, Transport};
 pub use node::{Namespace, Node};
@@ -46,6 +48,12 @@ pub enum Kind {
     Namespace,
     /// networking.k8s.io/v1 NetworkPolicy
     NetworkPolicy,
+    /// policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy
+    AdminNetworkPolicy,
+    /// policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy
+    BaselineAdminNetworkPolicy,
+    /// policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy
+    ClusterNetworkPolicy,
     /// apps/v1 Deployment
     Deployment,
     /// apps/v1 ReplicaSet
@@ -69,7 +77,7 @@ pub enum Kind {
 impl Kind {
     /// Whether objects of this kind live in a namespace.
     pub fn is_namespaced(self) -> bool {
-        !matches!(self, Kind::IngressClass | Kind::Node | Kind::Namespace | Kind::Container | Kind::Network)
+        !matches!(self, Kind::IngressClass | Kind::Node | Kind::Namespace | Kind::Container | Kind::Network) && !self.is_cluster_policy()
     }
 
     /// The kinds of the Kubernetes API.
@@ -80,6 +88,11 @@ impl Kind {
     /// Whether it is a Docker engine's.
     pub fn is_of_docker(self) -> bool {
         matches!(self, Kind::Container | Kind::Network)
+    }
+
+    /// Whether objects of this kind are policies of the whole cluster. Not every API server serves them.
+    pub fn is_cluster_policy(self) -> bool {
+        matches!(self, Kind::AdminNetworkPolicy | Kind::BaselineAdminNetworkPolicy | Kind::ClusterNetworkPolicy)
     }
 
     /// Whether objects of this kind make pods from a template.
@@ -170,6 +183,8 @@ pub enum Object {
     Namespace(Namespace),
     /// A NetworkPolicy.
     NetworkPolicy(NetworkPolicy),
+    /// An AdminNetworkPolicy, BaselineAdminNetworkPolicy or ClusterNetworkPolicy.
+    ClusterPolicy(ClusterPolicy),
     /// A Deployment, ReplicaSet, StatefulSet, DaemonSet or Job.
     Workload(Workload),
     /// An autoscaler.
@@ -190,6 +205,7 @@ impl Object {
             Object::Node(o) => (Kind::Node, &o.meta),
             Object::Namespace(o) => (Kind::Namespace, &o.meta),
             Object::NetworkPolicy(o) => (Kind::NetworkPolicy, &o.meta),
+            Object::ClusterPolicy(o) => (o.kind, &o.meta),
             Object::Workload(o) => (o.kind, &o.meta),
             Object::Autoscaler(o) => (Kind::HorizontalPodAutoscaler, &o.meta),
             Object::Event(o) => (Kind::Event, &o.meta),

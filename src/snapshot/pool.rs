@@ -51,6 +51,7 @@ impl Pool {
             }
             Object::Namespace(o) => self.meta(&mut o.meta),
             Object::NetworkPolicy(o) => self.meta(&mut o.meta),
+            Object::ClusterPolicy(o) => self.meta(&mut o.meta),
             Object::Workload(o) => self.workload(o),
             Object::Autoscaler(o) => {
                 self.meta(&mut o.meta);

@@ -5,7 +5,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::objects::{
-    Autoscaler, EndpointSlice, Event, Ingress, IngressClass, Key, Kind, Meta, Namespace, NetworkPolicy, Node, Pod, Service, Text, Workload,
+    Autoscaler, ClusterPolicy, EndpointSlice, Event, Ingress, IngressClass, Key, Kind, Meta, Namespace, NetworkPolicy, Node, Pod, Service,
+    Text, Workload,
 };
 
 /// An object that can be found by its name.
@@ -27,7 +28,7 @@ macro_rules! named {
     })*};
 }
 
-named!(Autoscaler, EndpointSlice, Event, Ingress, IngressClass, Namespace, NetworkPolicy, Node, Pod, Service);
+named!(Autoscaler, ClusterPolicy, EndpointSlice, Event, Ingress, IngressClass, Namespace, NetworkPolicy, Node, Pod, Service);
 
 impl Named for Workload {
     fn meta(&self) -> &Meta {

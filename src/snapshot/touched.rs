@@ -21,6 +21,8 @@ impl Snapshot {
                 workload.map(|w| self.selecting(&key.namespace, &w.template_labels)).unwrap_or_default()
             }
             Kind::NetworkPolicy => self.services_in(&key.namespace).map(|s| s.meta.key()).collect(),
+            // They may be about any pod, and change seldom.
+            Kind::AdminNetworkPolicy | Kind::BaselineAdminNetworkPolicy | Kind::ClusterNetworkPolicy => self.services.keys().collect(),
             Kind::Node => {
                 let on_node = self.pods.iter().filter(|p| p.node.as_deref() == Some(&*key.name));
                 on_node.flat_map(|p| self.selecting(&p.meta.namespace, &p.meta.labels)).collect()

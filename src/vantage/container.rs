@@ -25,7 +25,7 @@ use crate::evidence::firewall::Firewall;
 use crate::evidence::inside::membership::PodUid;
 use crate::fact::Fact;
 use crate::probe::{LogLine, Observation, Outcome, PodRef, Probe, Question};
-pub use helper::{Helpers, IMAGE as HELPER_IMAGE, LABEL as HELPER_LABEL};
+pub use helper::{Helpers, LABEL as HELPER_LABEL};
 pub use home::Home;
 
 /// Where a helper was needed, entering is not tried again for so long.

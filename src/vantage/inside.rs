@@ -190,7 +190,7 @@ impl Pods {
     /// The process that made the first of these, as an engine's helper that holds a container.
     pub async fn parent(&self, whose: &Whose) -> Result<u32, Error> {
         let (proc, whose) = (self.roots.proc.clone(), whose.clone());
-        let parent = blocking(move || members::parent(&proc, &whose)).await?;
+        let parent = blocking(move || members::of(&proc, &whose).map(|members| members::runtime(&proc, &members))).await?;
         parent.map_err(Error::Processes)?.ok_or(Error::NoProcess)
     }
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The application of the end-to-end tests: answers, or fails in one chosen way.
 
-Environment: PORT, BIND, MODE (http, silent, close, reset, banner, raw, tls, h2, eat, full, worker), STATUS, BODY. /missing is always 404 in mode
+Environment: PORT, BIND, MODE (http, silent, close, reset, banner, raw, tls, h2, eat, full, worker, greedy, work), STATUS, BODY. /missing is always 404 in mode
 http. An IPv6 address in BIND takes IPv6 alone. In mode full the queue of connections is full, and nobody takes one from it.
 In mode worker each request is done by a process of its own, which eats memory without end.
+In mode greedy it has opened as many files as it may before it is asked, in mode work each answer takes a good part of a second of CPU time.
 LOCATION is where a 30x leads, HOSTS the only hosts that are answered (others get REFUSAL). RAW is what mode raw sends; it and BODY have PAD
 letters for each @. In mode tls the certificate is out of time with CERT=expired and read from /pki with CERT=given, CLIENT=required asks for one of clients, SNI=required for a name.
 """
-import os, socket, ssl, struct, subprocess, sys, threading
+import hashlib, os, socket, ssl, struct, subprocess, sys, threading, time
 
 env = os.environ.get
 PORT, BIND, MODE = int(env("PORT", "8080")), env("BIND", "0.0.0.0"), env("MODE", "http")
@@ -54,6 +55,9 @@ def respond_h2(peer):
 def serve(peer):
     try:
         if MODE == "http":
+            respond(peer)
+        elif MODE == "work":
+            hashlib.pbkdf2_hmac("sha256", b"work", b"", 1_500_000)
             respond(peer)
         elif MODE == "tls":
             respond_tls(peer)
@@ -116,6 +120,21 @@ if MODE == "full":
     # A queue of length 0 holds one connection.
     first = socket.create_connection(("127.0.0.1", PORT))
     threading.Event().wait()
+kept = []
+while MODE == "greedy":
+    try:
+        kept.append(open("/dev/null"))
+    except OSError:
+        break
 while True:
-    peer, _ = listener.accept()
-    threading.Thread(target=serve, args=(peer,), daemon=True).start()
+    try:
+        peer, _ = listener.accept()
+    except OSError:
+        # No descriptor is left for it, so that it waits.
+        time.sleep(1)
+        continue
+    try:
+        threading.Thread(target=serve, args=(peer,), daemon=True).start()
+    except RuntimeError:
+        # No thread can be made for it.
+        peer.close()

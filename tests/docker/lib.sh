@@ -8,7 +8,13 @@ RIG=$(cd "$(dirname "${BASH_SOURCE[0]}")/../cluster" && pwd)
 network() { docker network create "$@" >/dev/null; }
 
 # app [docker options]: the application behind the gateway, `app` on the network $P, port 3000. Options come after the defaults and win.
-app() { container app --network "$P" --network-alias app -e PORT=3000 "$@"; }
+app() {
+  local network=(--network "$P")
+  for option in "$@"; do case $option in --network | --network=*) network=() ;; esac; done
+  # A network that is another container's gives no names.
+  case "$*" in *"--network container:"* | *"--network host"*) ;; *) network+=(--network-alias app) ;; esac
+  container app "${network[@]}" -e PORT=3000 "$@"
+}
 
 # container NAME [docker options]: the application of the tests under another name; what follows -- replaces its command.
 container() {
@@ -123,7 +129,9 @@ CONF
 }
 
 run_gateway() { # run_gateway [docker options]
-  local options=(--name "$P-gateway" -v "$DIR/gateway.conf:/etc/gateway/gateway.conf:ro") own=1 network
+  local file=gateway.conf
+  case $GATEWAY in envoy) file=gateway.yaml ;; traefik) file=gateway.yml ;; esac
+  local options=(--name "$P-gateway" -v "$DIR/gateway.conf:/etc/gateway/$file:ro") own=1 network
   for option in "$@"; do case $option in --network | --network=* | --net=*) own=0 ;; esac; done
   if [ $own = 1 ]; then options+=(--network "$P"); fi
   case $GATEWAY in
@@ -131,15 +139,15 @@ run_gateway() { # run_gateway [docker options]
   haproxy) docker run -d "${options[@]}" "$@" "$IMAGE" haproxy -f /etc/gateway/gateway.conf ;;
   caddy) docker run -d "${options[@]}" "$@" "$IMAGE" caddy run --adapter caddyfile --config /etc/gateway/gateway.conf ;;
   apache) docker run -d "${options[@]}" "$@" "$IMAGE" apache2 -f /etc/gateway/gateway.conf -DFOREGROUND ;;
-  envoy) docker run -d "${options[@]}" "$@" "$IMAGE" envoy -c /etc/gateway/gateway.conf --disable-hot-restart --concurrency 1 --log-level warn ;;
-  traefik) docker run -d "${options[@]}" "$@" "$TRAEFIK" --entrypoints.web.address=:8000 --providers.file.filename=/etc/gateway/gateway.yml ;;
+  envoy) docker run -d "${options[@]}" "$@" "$IMAGE" envoy -c /etc/gateway/gateway.yaml --disable-hot-restart --concurrency 1 --log-level warn ;;
+  traefik) docker run -d "${options[@]}" "$@" "$TRAEFIK" traefik --entrypoints.web.address=:8000 --providers.file.filename=/etc/gateway/gateway.yml ;;
   esac >/dev/null
 }
 
 # Traefik that reads containers' labels; its provider reads the engine's socket.
 traefik_by_labels() {
   docker run -d --name "$P-gateway" --network "$P" -v "${DOCKER_HOST#unix://}:/var/run/docker.sock" "$@" "$TRAEFIK" \
-    --entrypoints.web.address=:8000 --providers.docker --providers.docker.exposedbydefault=false \
+    traefik --entrypoints.web.address=:8000 --providers.docker --providers.docker.exposedbydefault=false \
     "--providers.docker.constraints=Label(\`shop\`,\`$P\`)" >/dev/null
 }
 

@@ -13,7 +13,7 @@ use culprit::vantage::Vantage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::dock::{Dock, Patches};
+use super::dock::{Dock, EnginePatch, Patches};
 use super::network::Network;
 
 /// One file below `tests/causes/`.
@@ -37,6 +37,9 @@ pub struct Fixture {
     /// Text files of containers by container and path, over those of the world; null is no file.
     #[serde(default)]
     pub files: Patches,
+    /// What is changed of the engine itself.
+    #[serde(default)]
+    pub engine: EnginePatch,
     /// Kinds that could not be read, with the reason.
     #[serde(default)]
     pub unread: BTreeMap<String, String>,
@@ -193,6 +196,7 @@ impl Fixture {
             change: BTreeMap::new(),
             add: Vec::new(),
             files: BTreeMap::new(),
+            engine: EnginePatch::default(),
             unread: BTreeMap::new(),
             not_loaded: Vec::new(),
             network: Value::Null,
@@ -222,6 +226,7 @@ impl Fixture {
             add.retain(|object| !dock.add(object));
             unused.retain(|name| !dock.change(name, &self.change[*name]));
             dock.write(&self.files);
+            dock.patch(&self.engine);
         }
         objects.retain_mut(|object| {
             let name = name_of(object);

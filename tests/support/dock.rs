@@ -31,6 +31,24 @@ pub struct Dock {
     /// What `iptables-save -c` prints on its host; none where nobody looks.
     #[serde(default)]
     pub firewall: Option<String>,
+    /// Whether bridged packets pass it.
+    #[serde(default)]
+    pub filters_bridges: Option<bool>,
+}
+
+/// What a fixture changes of an engine itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnginePatch {
+    /// Merged into what `GET /info` gives.
+    #[serde(default)]
+    pub info: Value,
+    /// As that of the engine.
+    #[serde(default)]
+    pub firewall: Option<String>,
+    /// As that of the engine.
+    #[serde(default)]
+    pub filters_bridges: Option<bool>,
 }
 
 /// Files by container and path; null is no file.
@@ -64,6 +82,15 @@ impl Dock {
         true
     }
 
+    /// Changes the engine itself.
+    pub fn patch(&mut self, patch: &EnginePatch) {
+        if !patch.info.is_null() {
+            merge(&mut self.info, &patch.info);
+        }
+        self.firewall = patch.firewall.clone().or(self.firewall.take());
+        self.filters_bridges = patch.filters_bridges.or(self.filters_bridges);
+    }
+
     /// Merges files into those of the world.
     pub fn write(&mut self, files: &Patches) {
         for (container, files) in files {
@@ -79,7 +106,7 @@ impl Dock {
         let (_, engine) = if self.info.is_null() { Default::default() } else { parsed(&self.info, convert::engine) };
         let of = |files: &BTreeMap<String, Option<String>>| files.iter().filter_map(|(p, t)| Some((p.clone(), t.clone()?))).collect();
         let chains = self.firewall.as_deref().map(|text| firewall::parse(text, Family::V4).unwrap_or_else(|e| panic!("firewall: {e}")));
-        let firewall = chains.map(|chains| Firewall { chains, ..Firewall::default() });
+        let firewall = chains.map(|chains| Firewall { chains, bridged: self.filters_bridges, ..Firewall::default() });
         assemble(Inventory {
             name: self.name.as_str().into(),
             engine,

@@ -90,9 +90,39 @@ impl Pod {
         Roots { proc: self.proc(), groups: self.trees.path().join("cgroup") }
     }
 
+    /// The same on a node that hides its first process: control groups are seen as the process that started the pod sees them.
+    pub fn roots_by_runtime(&self) -> Roots {
+        let runtime = self.proc().join(std::process::id().to_string());
+        fs::create_dir_all(runtime.join("root/sys/fs")).expect("a folder");
+        symlink(self.trees.path().join("cgroup"), runtime.join("root/sys/fs/cgroup")).expect("a link");
+        symlink(Path::new("/proc").join(std::process::id().to_string()).join("ns"), runtime.join("ns")).expect("a link");
+        Roots { proc: self.proc(), groups: self.proc().join("1/root/sys/fs/cgroup") }
+    }
+
     /// What the process tree says of the process' control group.
     pub fn set_group(&self, lines: &str) {
         fs::write(self.proc().join(self.process.id().to_string()).join("cgroup"), lines).expect("a control group's file");
+    }
+
+    /// Puts a pipe in the place of the namespace: who opens it waits until [`Self::let_in`], as if the node were slow just then.
+    pub fn hold_namespace(&self) {
+        let ns = self.proc().join(self.process.id().to_string()).join("ns");
+        fs::remove_file(&ns).expect("a link");
+        fs::create_dir(&ns).expect("a folder");
+        let made = Command::new("mkfifo").arg(ns.join("net")).status().expect("mkfifo is installed");
+        assert!(made.success());
+    }
+
+    /// Lets the one in who waits at the pipe; returns once he is there.
+    pub fn let_in(&self) {
+        let pipe = self.proc().join(self.process.id().to_string()).join("ns/net");
+        drop(fs::OpenOptions::new().write(true).open(pipe).expect("somebody reads"));
+    }
+
+    /// Ends the pod's process and takes its namespace away.
+    pub fn vanish(&mut self) {
+        self.kill();
+        ip(&["netns", "delete", &self.name]);
     }
 
     /// Ends the pod's process.
@@ -138,7 +168,8 @@ impl Pod {
 impl Drop for Pod {
     fn drop(&mut self) {
         self.kill();
-        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
+        // A test may have taken it away.
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).stderr(Stdio::null()).status();
         let _ = fs::remove_dir_all(Path::new("/etc/netns").join(&self.name));
     }
 }

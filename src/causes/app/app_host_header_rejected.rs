@@ -49,7 +49,8 @@ const WORDS: &[&str] =
     &["disallowedhost", "invalid http_host", "invalid host", "blocked host", "host is not allowed", "host not allowed", "invalid hostname"];
 
 fn check(case: &Case<'_>) -> Judgement {
-    if case.path.route.host.as_ref().is_none_or(|h| h.starts_with("*.")) {
+    let fixed = case.path.container.as_ref().and_then(|route| route.host_header()).is_some();
+    if !fixed && case.path.route.host.as_ref().is_none_or(|h| h.starts_with("*.")) {
         return Ok(None);
     }
     let Some(answer) = refusal(case)? else { return Ok(None) };
@@ -61,6 +62,7 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some(view) = view else { return Ok(None) };
     let Some(direct) = ask_as(case, answer, &view, None)? else { return Ok(None) };
     match direct.response() {
+        Some(own) if own.status == response.status && fixed => neither_host(case, answer, &view),
         Some(own) if own.status == response.status => unknown_host(case, answer, direct, &view),
         Some(own) if own.status < 400 => rewritten(case, answer, direct, &view),
         _ => Ok(None),
@@ -156,6 +158,20 @@ fn rewritten(case: &Case<'_>, answer: &Observation, direct: &Observation, view: 
         return Ok(None);
     }
     Ok(Some(rewriting(case, (answer, direct, sent), &rewritten)))
+}
+
+/// The gateway sends a Host of its own, and the application takes neither that one nor the client's, but another.
+fn neither_host(case: &Case<'_>, answer: &Observation, view: &EndpointView<'_>) -> Judgement {
+    let Some(to) = view.endpoint.socket() else { return Ok(None) };
+    let Some(rewritten) = upstream::rewritten_host(case, to) else { return Ok(None) };
+    let Some(sent) = ask_as(case, answer, view, Some(&rewritten.host))? else { return Ok(None) };
+    if sent.response().map(|r| r.status) != answer.response().map(|r| r.status) {
+        return Ok(None);
+    }
+    let others = hosts::likely(case, view).into_iter().filter(|host| *host != rewritten.host);
+    let probes: Vec<Probe> = others.filter_map(|host| as_host(case, answer, to, Some(&host))).collect();
+    let welcome = case.ask_all(probes)?.into_iter().find(|o| o.response().is_some_and(|r| r.status < 400));
+    Ok(welcome.map(|welcome| rewriting(case, (answer, welcome, sent), &rewritten)))
 }
 
 fn rewriting(case: &Case<'_>, (answer, passing, sent): (&Observation, &Observation, &Observation), rewritten: &Rewritten) -> Finding {

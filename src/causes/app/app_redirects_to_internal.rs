@@ -8,6 +8,7 @@ use crate::causes::{Case, Cause, EndToEnd, Judgement, Missing, Platform, When, k
 use crate::path::{Gateway, dns};
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::ServiceType;
+use crate::snapshot::objects::docker::Container;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -77,13 +78,22 @@ fn check(case: &Case<'_>) -> Judgement {
     };
     let host = case.path.route.asked_host().unwrap_or_default();
     let (scheme, path) = (if case.path.route.tls { "https" } else { "http" }, case.path.route.asked_path());
-    Ok(finding.fix(fix).command(format!("curl -sI {scheme}://{host}{path} | grep -i ^location")).into())
+    let finding = finding.fix(fix);
+    Ok(match host.is_empty() && case.path.container.is_some() {
+        true => finding,
+        false => finding.command(format!("curl -sI {scheme}://{host}{path} | grep -i ^location")),
+    }
+    .into())
 }
 
 /// The pods' own answer to the same request, where there is a pod that can be asked.
 fn direct<'a>(case: &Case<'a>, answer: &Observation) -> Result<Option<&'a Observation>, Missing> {
     let Some(to) = case.path.backend.ready_endpoints().next().and_then(|e| e.socket()) else { return Ok(None) };
-    let Some(probe) = case.same_request(answer, to, case.path.backend.scheme) else { return Ok(None) };
+    let Some(mut probe) = case.same_request(answer, to, case.path.backend.scheme) else { return Ok(None) };
+    if let (Some(_), Some(request)) = (&case.path.container, probe.request_mut()) {
+        // What the application is told of itself is what its gateway sends.
+        request.host = case.path.host_for(to);
+    }
     match case.ask(probe) {
         Ok(seen) => Ok(Some(seen)),
         Err(Missing::Fact(_)) => Ok(None),
@@ -102,16 +112,19 @@ fn internal(case: &Case<'_>, answer: &Observation) -> Result<Option<(Url, String
     let (what, confidence) = if to.host == asked.host {
         let Some(found) = own_port(case, &to, &asked) else { return Ok(None) };
         found
-    } else if let Ok(ip) = to.host.parse::<IpAddr>() {
+    } else if let Some(ip) = to.host.parse::<IpAddr>().ok().filter(|ip| !ip.is_loopback() || !is_near(case, to.port)) {
         let Some(what) = address(case, ip)? else { return Ok(None) };
         (what, Confidence::Proven)
     } else if is_inner_name(&to.host) {
         ("a name of the cluster".to_owned(), Confidence::Proven)
+    } else if is_local(&to.host) && is_near(case, to.port) {
+        return Ok(None);
     } else if to.host == "localhost" || to.host.ends_with(".localhost") {
         ("the client's own machine".to_owned(), Confidence::Proven)
     } else if is_bare(&to.host) {
         let known = is_known(case, &to.host);
-        let what = if known { "a name of the cluster" } else { "a host name without a domain" };
+        let of = if case.path.container.is_some() { "a name that only containers know" } else { "a name of the cluster" };
+        let what = if known { of } else { "a host name without a domain" };
         (what.to_owned(), if known { Confidence::Proven } else { Confidence::Likely })
     } else {
         return Ok(None);
@@ -123,12 +136,32 @@ fn is_inner_name(host: &str) -> bool {
     host.ends_with(".cluster.local") || dns::service_named(host).is_some() || host.ends_with(".svc")
 }
 
+fn is_local(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether an engine publishes a port on its host.
+fn is_published(case: &Case<'_>, port: u16) -> bool {
+    let containers = case.path.container.iter().flat_map(|route| &route.host.containers);
+    containers.flat_map(|c| &c.published).any(|p| p.host_port == port)
+}
+
+/// Whether clients of an engine's containers may well find something at a port of their own machine, which is the engine's host where somebody
+/// tries things out: it is published there, or the route is for whatever host they come by.
+fn is_near(case: &Case<'_>, port: u16) -> bool {
+    case.path.container.is_some() && (case.path.route.host.is_none() || is_published(case, port))
+}
+
 fn is_bare(host: &str) -> bool {
     !host.contains('.') && host.parse::<IpAddr>().is_err()
 }
 
 /// Whether a bare name is that of a Service, pod or workload beside the route.
 fn is_known(case: &Case<'_>, name: &str) -> bool {
+    if let Some(route) = &case.path.container {
+        let has = |c: &Container| c.name == *name || c.attachments.iter().flat_map(|a| &a.names).any(|n| n.eq_ignore_ascii_case(name));
+        return route.host.containers.iter().any(|c| has(c));
+    }
     let (snapshot, namespace) = (case.snapshot, case.namespace());
     snapshot.services_in(namespace).any(|s| s.meta.name == name)
         || snapshot.pods_in(namespace).any(|p| p.meta.name == name)
@@ -140,6 +173,12 @@ fn address(case: &Case<'_>, ip: IpAddr) -> Result<Option<String>, Missing> {
     let ip = ip.to_canonical();
     if ip.is_loopback() || ip.is_unspecified() {
         return Ok(Some("the client's own machine".into()));
+    }
+    if let Some(route) = &case.path.container {
+        return Ok(route
+            .host
+            .owner_of(ip)
+            .map(|owner| format!("the address of {}, which only its engine's host reaches", owner.reference())));
     }
     if let Some(service) = case.snapshot.services().find(|s| s.cluster_ips.contains(&ip)) {
         return Ok(Some(format!("the cluster address of Service/{}", service.meta.key())));
@@ -153,7 +192,7 @@ fn address(case: &Case<'_>, ip: IpAddr) -> Result<Option<String>, Missing> {
 fn own_port(case: &Case<'_>, to: &Url, asked: &Url) -> Option<(String, Confidence)> {
     case.path.route.host.as_ref()?;
     let gateway = case.path.gateway.known()?;
-    if to.port == asked.port || matches!(to.port, 80 | 443) || is_open(gateway, to.port) {
+    if to.port == asked.port || matches!(to.port, 80 | 443) || is_open(gateway, to.port) || is_published(case, to.port) {
         return None;
     }
     let endpoint = case.path.backend.endpoints.iter().any(|e| e.port == Some(to.port));

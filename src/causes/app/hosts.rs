@@ -14,6 +14,9 @@ pub fn likely(case: &Case<'_>, view: &EndpointView<'_>) -> Vec<String> {
     if let Some(service) = &case.path.route.service {
         found.extend([dns::name_of(service), service.name.to_string()]);
     }
+    // What a configuration calls the container, it may call itself.
+    let servers = case.path.container.iter().flat_map(|route| &route.upstream.servers);
+    found.extend(servers.map(|s| s.host.clone()).filter(|host| host.parse::<std::net::IpAddr>().is_err()).take(1));
     let containers = view.endpoint.pod.known().into_iter().flat_map(|p| &p.containers);
     let told: Vec<String> = containers.flat_map(named_by).filter(|h| Some(h) != case.path.route.asked_host().as_ref()).collect();
     let mut all: Vec<String> = told.into_iter().take(MOST - found.len()).collect();

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::causes::{Case, EndpointView, Look, Missing};
+use crate::causes::{Behind, Case, EndpointView, Look, Missing};
 use crate::probe::{Observation, Probe, Question, Scheme, Signature};
-use crate::snapshot::objects::Pod;
 
 /// A silent endpoint, and what else it was asked in vain.
 #[derive(Clone, Debug)]
@@ -24,7 +23,7 @@ pub struct Silence<'a> {
 /// Whether the process takes the connections that the kernel completes.
 #[derive(Clone, Copy, Debug)]
 pub struct Queue<'a> {
-    /// The look into the pod.
+    /// The look into the pod or container.
     pub look: Look<'a>,
     /// Who takes them.
     pub taken: Taken,
@@ -61,22 +60,22 @@ pub fn of<'a>(case: &Case<'a>) -> Result<Option<Silence<'a>>, Missing> {
     if others.iter().any(|o| o.signature() != Some(Signature::ReadTimeout)) {
         return Ok(None);
     }
-    let queue = match first.endpoint.pod.known() {
-        Some(pod) => queue(case, pod, to, &others)?,
+    let queue = match first.behind() {
+        Some(behind) => queue(case, behind, to, &others)?,
         None => None,
     };
     Ok(Some(Silence { first, to, others, silent: views.len(), queue }))
 }
 
 /// What the queue says. Connections wait for a moment wherever a node is busy, so that one where they do is looked at again after another try.
-fn queue<'a>(case: &Case<'a>, pod: &Pod, to: SocketAddr, asked: &[&'a Observation]) -> Result<Option<Queue<'a>>, Missing> {
-    let Some(look) = case.look_if_possible(pod)? else { return Ok(None) };
+fn queue<'a>(case: &Case<'a>, behind: Behind<'_>, to: SocketAddr, asked: &[&'a Observation]) -> Result<Option<Queue<'a>>, Missing> {
+    let Some(look) = case.look_behind(behind)? else { return Ok(None) };
     let before = waiting(look, to);
     let taken = match before {
         Some(Waiting { count: 0, .. }) => Taken::ByProcess,
         Some(before) if before.full || before.count > asked.len() => {
             case.ask_all(asked.last().map(|o| o.probe.again(1)).into_iter().collect())?;
-            let after = case.look_again(pod)?.and_then(|look| waiting(look, to));
+            let after = case.look_again(behind)?.and_then(|look| waiting(look, to));
             if after.is_some_and(|after| after.count >= before.count) { Taken::ByKernel } else { Taken::Unclear }
         }
         Some(_) | None => Taken::Unclear,

@@ -77,10 +77,7 @@ fn check(case: &Case<'_>) -> Judgement {
         .saw(first.seen)
         .states(format!("the {}' own answer has {what}", case.members()))
         .proof(lost.failure.to_string(), format!("{}, with {what}", first.seen));
-    finding = match case.path.container {
-        Some(_) => finding.backend(case, ""),
-        None => finding.object(case.target(), "metadata.annotations"),
-    };
+    finding = finding.on_route(case, "metadata.annotations");
     let length = first.seen.response().map(|r| r.head.length).unwrap_or_default();
     finding = finding.remedy(Change::TakeHeads(length).at(case));
     Ok(undelivered::raw_answer(case, first).into_iter().fold(finding, |f, command| f.command(command)).into())

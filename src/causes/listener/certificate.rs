@@ -1,10 +1,11 @@
 //! The certificates that a gateway shows for a route's host.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::causes::{Case, Missing, NO_SUCH_HOST};
+use crate::causes::{Case, Missing, NO_SUCH_HOST, known};
 use crate::probe::{Certificate, Observation, Outcome, Probe, Question, TlsFacts};
-use crate::snapshot::objects::Ingress;
+use crate::snapshot::objects::{Ingress, Kind};
 
 /// Common names of built-in certificates. Sources: Traefik `pkg/tls/generate`; ingress-nginx `internal/net/ssl`.
 const BUILT_IN: &[&str] = &["TRAEFIK DEFAULT CERT", "Kubernetes Ingress Controller Fake Certificate"];
@@ -61,6 +62,37 @@ pub fn is_shown_to_strangers(case: &Case<'_>, to: SocketAddr, served: &Certifica
 pub fn handshake(case: &Case<'_>, to: SocketAddr, name: Option<&str>) -> Probe {
     let question = Question::Handshake { to, server_name: name.map(str::to_owned), alpn: vec!["http/1.1".into()] };
     Probe { timeout: case.timeout, ..Probe::new(question) }
+}
+
+/// What declares certificates for a route.
+#[derive(Clone, Debug)]
+pub enum Declared {
+    /// An Ingress.
+    Ingress(Arc<Ingress>),
+    /// A gateway container's configuration, of which certificates are not read.
+    Configuration,
+}
+
+impl Declared {
+    /// The TLS entry of a host with the Secret that it names, and where it stands.
+    pub fn entry(&self, host: &str) -> Option<(usize, &str)> {
+        match self {
+            Declared::Ingress(ingress) => entry(ingress, host),
+            Declared::Configuration => None,
+        }
+    }
+}
+
+/// What declares certificates for a route; nothing for a target that has no gateway.
+pub fn declared(case: &Case<'_>) -> Result<Option<Declared>, Missing> {
+    match case.target().kind {
+        Kind::Ingress => {
+            let ingress = case.snapshot.ingress(&case.target().key);
+            Ok(known(&ingress, "the Ingress")?.cloned().map(Declared::Ingress))
+        }
+        Kind::Container => Ok(Some(Declared::Configuration)),
+        _ => Ok(None),
+    }
 }
 
 /// The TLS entry of a host with the Secret that it names, and where it stands.

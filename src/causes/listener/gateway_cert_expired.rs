@@ -1,9 +1,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Platform, When, known};
+use crate::causes::remedy::reload;
+use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::probe::{Certificate, Signature};
-use crate::snapshot::objects::Kind;
+use crate::snapshot::objects::{Kind, ObjectRef};
 
 use super::certificate;
 
@@ -14,7 +15,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::Always,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: &[Signature::TlsVerify],
     explains: &[],
     since: "0.1.0",
@@ -51,29 +52,32 @@ fn check(case: &Case<'_>) -> Judgement {
     let route = &case.path.route;
     // A plain request that is sent to https ends there, too.
     let over_tls = route.tls || case.answers().any(|o| o.response().is_some_and(|r| r.tls.is_some()));
-    if case.target().kind != Kind::Ingress || !over_tls {
+    if !over_tls {
         return Ok(None);
     }
-    let ingress = case.snapshot.ingress(&case.target().key);
-    let Some(ingress) = known(&ingress, "the Ingress")? else { return Ok(None) };
+    let Some(declared) = certificate::declared(case)? else { return Ok(None) };
     let Some(gateway) = case.gateway()? else { return Ok(None) };
     let Some(entrance) = gateway.entrance(true) else { return Ok(None) };
     let host = route.asked_host();
     let served = certificate::served(case, entrance.address, host.as_deref())?;
-    let entry = route.host.as_deref().and_then(|h| certificate::entry(ingress, h));
+    let entry = route.host.as_deref().and_then(|h| declared.entry(h));
     let outside = served.into_iter().filter(|s| !s.is_built_in()).find_map(|s| state(s.certificate, s.seen.at).map(|state| (s, state)));
     let Some((served, state)) = outside else { return Ok(None) };
     // One for another name is the other fault, and the first one to mend.
     if host.as_ref().is_some_and(|h| !served.certificate.covers(h)) {
         return Ok(None);
     }
-    let (service, namespace) = (gateway.service.meta.key(), case.namespace());
+    let namespace = case.namespace();
     let clients = host.clone().unwrap_or_else(|| "clients without a server name".into());
     let mut finding = CAUSE
-        .finding(state.confidence, format!("The certificate that gateway Service {service} shows for {clients} {}.", state.text))
+        .finding(state.confidence, format!("The certificate that {} shows for {clients} {}.", case.gateway_name(), state.text))
         .saw(served.seen)
         .states(format!("certificate {} by {}: {}", served.name(), served.certificate.issuer, state.validity))
         .proof(served.seen.to_string(), state.validity);
+    if case.path.container.is_some() {
+        let finding = finding.on_route(case, "").fix("Renew the certificate that the gateway's configuration names, and have it taken up.");
+        return Ok(reload(case).into_iter().fold(finding, |finding, command| finding.command(command)).into());
+    }
     finding = match entry {
         Some((index, secret)) => finding
             .object(case.target(), &format!("spec.tls[{index}].secretName"))
@@ -83,7 +87,7 @@ fn check(case: &Case<'_>) -> Judgement {
         None => finding
             .object(case.target(), "spec.tls")
             .fix("Renew the gateway's default certificate, or name a Secret with a valid one in spec.tls.")
-            .command(format!("kubectl -n {} get service {} -o wide", service.namespace, service.name)),
+            .command(format!("{} -o wide", ObjectRef { kind: Kind::Service, key: gateway.service.meta.key() }.kubectl("get"))),
     };
     Ok(finding.into())
 }

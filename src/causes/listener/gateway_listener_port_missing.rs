@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, FindingBuilder, Judgement, Missing, Platform, When, known, ports};
+use crate::fact::Fact;
+use crate::path::policy;
 use crate::path::{Entrance, Gateway, traefik};
 use crate::probe::{Observation, Outcome, Probe, Scheme, Signature};
 use crate::snapshot::objects::{Kind, ObjectRef, Pod, PortRef, ServicePort};
@@ -80,7 +82,7 @@ fn check(case: &Case<'_>) -> Judgement {
         )));
     };
     let policies = case.snapshot.policies_in(&pod.meta.namespace);
-    let open = policies.known().is_some_and(|all| !all.iter().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels)));
+    let open = policy::may_keep_out(case.snapshot, &policies, pod) == Fact::Known(false);
     if !open && !serves(answer) {
         return Err(Missing::Fact(format!("a NetworkPolicy may select {} and be what refuses", pod.reference())));
     }

@@ -1,12 +1,11 @@
 use std::collections::BTreeSet;
 
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, Judgement, Missing, Platform, When, known};
-use crate::path::Gateway;
+use crate::causes::remedy::reload;
+use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::probe::{Certificate, Observation, Outcome, Signature};
-use crate::snapshot::objects::{Ingress, Kind};
 
-use super::certificate;
+use super::certificate::{self, Declared};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -15,7 +14,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::Always,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: &[Signature::TlsName, Signature::TlsAlert],
     explains: &[],
     since: "0.1.0",
@@ -54,30 +53,29 @@ const MOST: usize = 2;
 
 fn check(case: &Case<'_>) -> Judgement {
     let (Some(written), Some(host)) = (&case.path.route.host, case.path.route.asked_host()) else { return Ok(None) };
-    if case.target().kind != Kind::Ingress || !case.path.route.tls {
+    if !case.path.route.tls {
         return Ok(None);
     }
-    let ingress = case.snapshot.ingress(&case.target().key);
-    let Some(ingress) = known(&ingress, "the Ingress")? else { return Ok(None) };
+    let Some(declared) = certificate::declared(case)? else { return Ok(None) };
     let Some(gateway) = case.gateway()? else { return Ok(None) };
     let Some(entrance) = gateway.entrance(true) else { return Ok(None) };
     if let Some(refused) = case.failures.iter().find(|o| is_refused(o)) {
-        return broken_off(case, ingress, gateway, refused, &host);
+        return broken_off(case, &declared, refused, &host);
     }
     if let Some(misdirected) = case.answers().find(|o| o.response().is_some_and(|r| r.status == 421 && r.tls.is_some())) {
-        return answered_421(case, gateway, misdirected, &host);
+        return answered_421(case, misdirected, &host);
     }
-    let Some((index, secret)) = certificate::entry(ingress, written) else { return Ok(None) };
+    let Some((index, secret)) = declared.entry(written) else { return Ok(None) };
     let served = certificate::served(case, entrance.address, Some(&host))?;
     let Some(served) = served.into_iter().find(|s| !fits(s.certificate, written, &host)) else { return Ok(None) };
     if served.is_built_in() || certificate::is_shown_to_strangers(case, entrance.address, served.certificate)? {
         return Ok(None);
     }
-    let (service, namespace, name) = (gateway.service.meta.key(), case.namespace(), served.name());
+    let (namespace, name) = (case.namespace(), served.name());
     let names = &served.certificate.names;
     let names = if names.is_empty() { name.clone() } else { names.iter().take(3).cloned().collect::<Vec<_>>().join(", ") };
     let wants = format!("{} names Secret {namespace}/{secret} for {written}", case.target());
-    let message = format!("Gateway Service {service} shows a certificate for {names} to clients of {host}, and {wants}.");
+    let message = format!("{} shows a certificate for {names} to clients of {host}, and {wants}.", gateway_name(case));
     Ok(CAUSE
         .finding(Confidence::Proven, message)
         .object(case.target(), &format!("spec.tls[{index}].secretName"))
@@ -112,9 +110,9 @@ fn is_refused(seen: &Observation) -> bool {
     }
 }
 
-fn broken_off(case: &Case<'_>, ingress: &Ingress, gateway: &Gateway, refused: &Observation, host: &str) -> Judgement {
+fn broken_off(case: &Case<'_>, declared: &Declared, refused: &Observation, host: &str) -> Judgement {
     let Some(to) = refused.probe.address() else { return Ok(None) };
-    let others = other_names(case, ingress, host);
+    let others = other_names(case, declared, host);
     let names: Vec<Option<&str>> = others.iter().map(|n| Some(n.as_str())).chain([None]).collect();
     let tried = case.ask_all(names.iter().map(|n| certificate::handshake(case, to, *n)).collect())?;
     let works = tried.into_iter().find(|o| matches!(o.outcome, Outcome::TlsEstablished(_)));
@@ -122,21 +120,30 @@ fn broken_off(case: &Case<'_>, ingress: &Ingress, gateway: &Gateway, refused: &O
     if works.is_none() && !says_so {
         return Err(Missing::Fact("the gateway finishes no TLS handshake at all, so the name need not be what it refuses".into()));
     }
-    let service = gateway.service.meta.key();
     let confidence = if works.is_some() { Confidence::Proven } else { Confidence::Likely };
     let passing =
         works.map_or_else(|| format!("{}: this alert is for names that nothing is known for", refused.outcome_text()), ToString::to_string);
-    Ok(begin(
+    let finding = begin(
         case,
         confidence,
-        format!("Gateway Service {service} breaks off the TLS handshake for {host}: it has no certificate or listener for that name."),
+        format!("{} breaks off the TLS handshake for {host}: it has no certificate or listener for that name.", gateway_name(case)),
         refused,
     )
-    .object(case.target(), "spec.tls")
-    .proof(refused.to_string(), passing)
-    .fix(format!("Put a certificate for {host} into the Secret that spec.tls names, and let the gateway listen for that name."))
-    .command(format!("kubectl -n {} get ingress {} -o jsonpath='{{.spec.tls}}'", case.namespace(), case.target().key.name))
-    .into())
+    .on_route(case, "spec.tls")
+    .proof(refused.to_string(), passing);
+    if case.path.container.is_some() {
+        let finding = finding.fix(format!("Give the gateway a certificate for {host}, and let it listen for that name."));
+        return Ok(reload(case).into_iter().fold(finding, |finding, command| finding.command(command)).into());
+    }
+    Ok(finding
+        .fix(format!("Put a certificate for {host} into the Secret that spec.tls names, and let the gateway listen for that name."))
+        .command(format!("kubectl -n {} get ingress {} -o jsonpath='{{.spec.tls}}'", case.namespace(), case.target().key.name))
+        .into())
+}
+
+/// The gateway at the beginning of a sentence.
+fn gateway_name(case: &Case<'_>) -> String {
+    case.gateway_name().replacen('g', "G", 1)
 }
 
 fn begin(case: &Case<'_>, confidence: Confidence, message: String, seen: &Observation) -> crate::causes::FindingBuilder {
@@ -150,32 +157,37 @@ fn begin(case: &Case<'_>, confidence: Confidence, message: String, seen: &Observ
     }
 }
 
-/// Names of other TLS entries of the class, which the same gateway should know.
-fn other_names(case: &Case<'_>, ingress: &Ingress, host: &str) -> Vec<String> {
+/// Names of other routes that the same gateway should know: of TLS entries of the class, or of its configuration.
+fn other_names(case: &Case<'_>, declared: &Declared, host: &str) -> Vec<String> {
+    let is_other = |n: &&String| *n != host && !n.starts_with("*.");
+    let Declared::Ingress(ingress) = declared else {
+        let routes = case.path.container.iter().flat_map(|route| &route.configuration.routes);
+        let names: BTreeSet<&String> = routes.filter_map(|r| r.host.as_ref()).filter(is_other).collect();
+        return names.into_iter().take(MOST).cloned().collect();
+    };
     let others = case.snapshot.ingresses().filter(|i| i.class == ingress.class && i.meta.namespace == ingress.meta.namespace);
-    let names: BTreeSet<&String> =
-        others.flat_map(|i| &i.tls).flat_map(|t| &t.hosts).filter(|n| *n != host && !n.starts_with("*.")).collect();
+    let names: BTreeSet<&String> = others.flat_map(|i| &i.tls).flat_map(|t| &t.hosts).filter(is_other).collect();
     names.into_iter().take(MOST).cloned().collect()
 }
 
 /// RFC 9110 §15.5.20: the connection is not for this host.
-fn answered_421(case: &Case<'_>, gateway: &Gateway, seen: &Observation, host: &str) -> Judgement {
+fn answered_421(case: &Case<'_>, seen: &Observation, host: &str) -> Judgement {
     let walked = case.walked()?;
     let Some(own) = walked.iter().map(|v| v.seen).find(|o| o.response().is_some()) else { return Ok(None) };
     if walked.iter().any(|v| v.seen.response().is_some_and(|r| r.status == 421)) {
         return Ok(None);
     }
-    let service = gateway.service.meta.key();
     let to = seen.probe.address().map_or_else(|| host.to_owned(), |a| a.to_string());
     Ok(begin(
         case,
         Confidence::Likely,
         format!(
-            "Gateway Service {service} answers 421 for {host}: the server name of the handshake and the host lead to different listeners."
+            "{} answers 421 for {host}: the server name of the handshake and the host lead to different listeners.",
+            gateway_name(case)
         ),
         seen,
     )
-    .object(case.target(), "spec.tls")
+    .on_route(case, "spec.tls")
     .proof(seen.to_string(), format!("{own}, the route's own endpoint"))
     .fix("Give the host one certificate, one listener and one set of TLS options.")
     .command(format!("openssl s_client -connect {to} -servername {host} </dev/null"))

@@ -10,7 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Gateway,
     severity: Severity::Error,
     when: When::Always,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: &[Signature::Relayed],
     explains: &["app-redirect-loop"],
     since: "0.1.0",
@@ -52,7 +52,7 @@ const ALIKE: &[(&str, &str)] = &[
 ];
 
 fn check(case: &Case<'_>) -> Judgement {
-    if case.target().kind != Kind::Ingress {
+    if !matches!(case.target().kind, Kind::Ingress | Kind::Container) {
         return Ok(None);
     }
     let over_tls = |o: &&Observation| matches!(&o.probe.question, Question::Request(r) if r.scheme.is_tls());
@@ -151,7 +151,7 @@ fn begin(case: &Case<'_>, confidence: Confidence, message: String, first: &Obser
     let host = case.path.route.asked_host().unwrap_or_default();
     CAUSE
         .finding(confidence, message)
-        .object(case.target(), &case.path.route.field)
+        .on_route(case, &case.path.route.field)
         .saw(first)
         .states(format!("the redirect leads to {}", location(first)))
         .command(format!("curl -skI --resolve {host}:443:ADDRESS https://{host}{}", case.path.route.asked_path()))

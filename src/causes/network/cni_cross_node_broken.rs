@@ -4,9 +4,9 @@ use crate::api::{Confidence, Hop, Severity};
 use crate::causes::nodes::{Cell, Link, Matrix};
 use crate::causes::{Case, Cause, EndpointView, FindingBuilder, Judgement, Missing, Platform, When, known, line_from};
 use crate::path::Endpoint;
-use crate::path::policy::{self, Decision, Peer};
+use crate::path::policy;
 use crate::probe::{Observation, Signature};
-use crate::snapshot::objects::{Key, Kind, ObjectRef, Pod};
+use crate::snapshot::objects::{Key, Kind, ObjectRef};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -108,8 +108,8 @@ fn between<'a>(case: &Case<'a>, matrix: &Matrix<'a>, from: &'a str, to: &'a str)
     let Some(reached) = reaching.and_then(|n| matrix.between(n, to).find(Cell::is_reached)) else { return Ok(None) };
     let Some(lost) = matrix.between(from, to).find(|c| c.endpoint.address == reached.endpoint.address) else { return Ok(None) };
     if let (Some(pod), Some(port)) = (lost.endpoint.pod.known(), lost.endpoint.port) {
-        let decision = policy::ingress(case.snapshot, &case.path.backend.policies, pod, port, &Peer::of(lost.source.pod));
-        if matches!(known(&decision, "what NetworkPolicies say")?, Some(Decision::Denied(_))) {
+        let denied = policy::keeps_out(case.snapshot, &case.path.backend.policies, pod, port, lost.source.pod);
+        if known(&denied, "what policies say")? == Some(&true) {
             return Ok(None);
         }
     }
@@ -137,10 +137,11 @@ fn from_one_node(case: &Case<'_>) -> Judgement {
     if !other.iter().all(lost) || same.iter().any(|v| v.seen.response().is_none()) {
         return Ok(None);
     }
-    let policies = known(&case.path.backend.policies, "NetworkPolicies")?;
-    let selects = |pod: &Pod| policies.into_iter().flatten().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels));
-    if other.iter().any(|v| v.endpoint.pod.known().is_some_and(|p| selects(p))) {
-        return Ok(None);
+    for pod in other.iter().filter_map(|v| v.endpoint.pod.known()) {
+        let selected = policy::may_keep_out(case.snapshot, &case.path.backend.policies, pod);
+        if known(&selected, "what policies say")? == Some(&true) {
+            return Ok(None);
+        }
     }
     let others: BTreeSet<&str> = other.iter().filter_map(|v| super::node_of(v.endpoint)).collect();
     let confidence = if others.len() > 1 { Confidence::Likely } else { Confidence::Possible };

@@ -1,10 +1,8 @@
-use std::sync::Arc;
-
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, EndpointView, Judgement, Look, Missing, Platform, When};
 use crate::evidence::inside::Usage;
-use crate::probe::Signature;
-use crate::snapshot::objects::{Kind, ObjectRef, Pod};
+use crate::probe::{PodRef, Signature};
+use crate::snapshot::objects::{Kind, ObjectRef};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -13,7 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Network,
     severity: Severity::Error,
     when: When::NotWorking,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: SIGNATURES,
     explains: &["listen-backlog-full", "node-firewall-blocks"],
     since: "0.1.0",
@@ -48,14 +46,12 @@ const ENDPOINTS: usize = 3;
 fn check(case: &Case<'_>) -> Judgement {
     let views = case.walked_with(SIGNATURES)?;
     let Some(first) = views.first().copied() else { return Ok(None) };
-    let gateways = case.path.gateway.known().into_iter().flat_map(|g| &g.pods).take(1);
-    let pods: Vec<&Arc<Pod>> = gateways.chain(views.iter().take(ENDPOINTS).filter_map(|v| v.endpoint.pod.known())).collect();
     let mut blind = None;
-    for pod in pods {
-        match case.look(pod) {
+    for (inside, node) in places(case, &views) {
+        match case.look_into(&inside) {
             Ok(look) => {
                 if let Some(table) = look.inside.conntrack.filter(Usage::is_exhausted) {
-                    return Ok(Some(found(case, first, pod, look, table)));
+                    return Ok(Some(found(case, first, node, look, table)));
                 }
             }
             Err(Missing::Fact(why)) => blind = Some(why),
@@ -65,28 +61,39 @@ fn check(case: &Case<'_>) -> Judgement {
     blind.map_or(Ok(None), |why| Err(Missing::Fact(why)))
 }
 
-fn found(case: &Case<'_>, view: EndpointView<'_>, pod: &Arc<Pod>, look: Look<'_>, table: Usage) -> crate::api::Finding {
+/// Where the table can be seen, and of which node it is; containers share the one of their engine's host.
+fn places<'a>(case: &Case<'a>, views: &[EndpointView<'a>]) -> Vec<(PodRef, Option<&'a str>)> {
+    if case.path.container.is_some() {
+        return vec![(PodRef::docker_host(), None)];
+    }
+    let gateways = case.path.gateway.known().into_iter().flat_map(|g| &g.pods).take(1);
+    let pods = gateways.chain(views.iter().take(ENDPOINTS).filter_map(|v| v.endpoint.pod.known()));
+    pods.map(|pod| (PodRef::of(pod), pod.node.as_deref())).collect()
+}
+
+fn found(case: &Case<'_>, view: EndpointView<'_>, of_node: Option<&str>, look: Look<'_>, table: Usage) -> crate::api::Finding {
     let limit = table.limit.unwrap_or_default();
     let is_full = table.used >= limit;
     let confidence = if is_full { Confidence::Proven } else { Confidence::Likely };
-    let node = pod.node.as_deref().unwrap_or("its node");
+    let node = of_node.unwrap_or(if case.path.container.is_some() { "the engine's host" } else { "its node" });
+    let owner = if case.path.container.is_some() { "host" } else { "node" };
     let how = if is_full { "is full" } else { "is nearly full" };
     let message = format!(
-        "The table of tracked connections of {node} {how} (limit {limit}), so that new connections to the pods of Service {} are dropped.",
-        case.service_name()
+        "The table of tracked connections of {node} {how} (limit {limit}), so that new connections to the {} are dropped.",
+        case.members_name()
     );
     let line = look.line(format_args!("the table of tracked connections of {node} {how} (limit {limit})"));
     let mut finding = CAUSE.finding(confidence, message);
-    if let Some(node) = pod.node.as_deref() {
+    if let Some(node) = of_node {
         finding = finding.object(&ObjectRef::new(Kind::Node, "", node), "");
     }
     finding
         .saw(view.seen)
         .looked(look, line.clone())
         .proof(view.seen.to_string(), line)
-        .fix("Raise the limit of the node's table, and find who opens or keeps so many connections.")
+        .fix(format!("Raise the limit of the {owner}'s table, and find who opens or keeps so many connections."))
         .command(
-            "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max   # on that node; conntrack -S shows what was dropped",
+            format!("sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max   # on that {owner}; conntrack -S shows what was dropped"),
         )
         .build()
 }

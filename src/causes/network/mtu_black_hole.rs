@@ -1,10 +1,8 @@
-use std::net::IpAddr;
-use std::time::Duration;
-
 use super::gateway_pod;
 use crate::api::{Confidence, Hop, Severity};
-use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, Platform, When};
-use crate::probe::{Method, Observation, Outcome, PathSize, Probe, Question, Signature};
+use crate::causes::swallowed::{Swallowed, swallowed};
+use crate::causes::{Case, Cause, Judgement, Platform, When};
+use crate::probe::Signature;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -45,62 +43,8 @@ endpoint to the gateway is not seen.
     check,
 };
 
-/// Twelve packets and their patience.
-const LIMIT: Duration = Duration::from_secs(4);
-/// Endpoints that packets are sent to at most.
-const MOST: usize = 3;
-
 fn check(case: &Case<'_>) -> Judgement {
-    let mut views = case.walked_with(&[Signature::ReadTimeout, Signature::BodyCut])?;
-    views.truncate(MOST);
-    if views.is_empty() {
-        return Ok(None);
-    }
-    case.ask_all(views.iter().map(|view| small_twin(case, *view)).collect())?;
-    let mut unknown = None;
-    for view in views {
-        match swallowed(case, view) {
-            Ok(Some(found)) => return Ok(finding(case, &found).into()),
-            Ok(None) => {}
-            Err(missing @ Missing::Probes(_)) => return Err(missing),
-            Err(missing) => unknown = Some(missing),
-        }
-    }
-    unknown.map_or(Ok(None), Err)
-}
-
-/// An endpoint whose large answers are lost.
-struct Swallowed<'a> {
-    view: EndpointView<'a>,
-    to: IpAddr,
-    small: &'a Observation,
-    sizes: &'a Observation,
-    passes: u16,
-    assumed: u16,
-}
-
-fn swallowed<'a>(case: &Case<'a>, view: EndpointView<'a>) -> Result<Option<Swallowed<'a>>, Missing> {
-    let small = case.ask(small_twin(case, view))?;
-    if small.signature().is_some_and(|s| s != Signature::Relayed) {
-        return Ok(None);
-    }
-    let to = view.endpoint.address;
-    let sizes = case.ask(Probe { timeout: LIMIT, ..Probe::new(Question::Size { to }) })?;
-    let Outcome::Measured(size @ PathSize { assumed, .. }) = sizes.outcome else { return Ok(None) };
-    if size.passes.is_none() {
-        return Err(Missing::Fact(format!("{to} answers no echo")));
-    }
-    Ok(size.swallows_above().map(|passes| Swallowed { view, to, small, sizes, passes, assumed }))
-}
-
-/// What is asked with a small answer: a HEAD in plain text, and a bare connection where a certificate would come first.
-fn small_twin(case: &Case<'_>, view: EndpointView<'_>) -> Probe {
-    let mut probe = view.seen.probe.clone();
-    match (case.path.backend.scheme.is_tls(), probe.address()) {
-        (true, Some(to)) => return case.connect_to(to),
-        _ => probe.request_mut().into_iter().for_each(|request| request.method = Method::Head),
-    }
-    probe
+    Ok(swallowed(case)?.and_then(|found| finding(case, &found).into()))
 }
 
 fn finding(case: &Case<'_>, found: &Swallowed<'_>) -> crate::causes::FindingBuilder {
@@ -122,10 +66,6 @@ fn finding(case: &Case<'_>, found: &Swallowed<'_>) -> crate::causes::FindingBuil
         .saw(sizes)
         .proof(view.seen.to_string(), format!("{small}; {sizes}"))
         .fix(format!("Set the MTU of the pods' network to what its path carries, not above {passes}."))
-        .command(format!(
-            "ping -M do -c 1 -s {} {to}   # from inside the gateway's pod: is lost; with -s {} it comes back",
-            assumed - 28,
-            passes - 28
-        ))
+        .command(found.ping("pod"))
         .command("iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu   # on the nodes, until then")
 }

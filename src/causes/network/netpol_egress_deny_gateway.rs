@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::policies;
+use super::{cluster_policies, policies};
 use crate::api::{Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, Platform, When};
 use crate::path::policy::Direction;
@@ -19,7 +19,8 @@ pub static CAUSE: Cause = Cause {
     since: "0.1.0",
     docs: r"
 ## What it means
-Policies in the gateway's namespace select the gateway's pods for outgoing traffic, and none of their rules leads to the backend's pods on their port.
+Policies in the gateway's namespace select the gateway's pods for outgoing traffic, and none of their rules leads to the backend's pods on their port;
+or a policy of the whole cluster (AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy) denies it. A ConnectivityCheck says the same of whatever pod it asks from.
 
 ## What you see
 A time-out, for every backend that the rules do not list: 504 on nginx, 503 on HAProxy and Envoy, nothing within the client's time on Traefik. Other callers reach the same pods.
@@ -36,7 +37,8 @@ Add an egress rule for the backend's namespace and the pods' port.
 `netpol-ingress-deny` is the same at the backend's end, and may hold as well: both ends have to admit. `netpol-dns-egress-blocked` keeps the gateway from names.
 
 ## Limits
-Without an agent, where the endpoint cannot be reached from here either, or the gateway fails at once, the finding is Likely. Policies beyond `networking.k8s.io` are not read.
+Without an agent, where the endpoint cannot be reached from here either, or the gateway fails at once, the finding is Likely. So it is
+for policies of the whole cluster, which not every pod network enforces. Policies of a single network's own kinds are not read.
 ",
     check,
 };
@@ -44,6 +46,9 @@ Without an agent, where the endpoint cannot be reached from here either, or the 
 fn check(case: &Case<'_>) -> Judgement {
     let denied = policies::denied(case, Direction::Egress)?;
     let Some(first) = denied.first() else { return Ok(None) };
+    if let Some(by) = &first.by {
+        return Ok(cluster_policies::finding(case, &CAUSE, first, by, Direction::Egress).into());
+    }
     let denying: BTreeSet<_> = denied.iter().flat_map(policies::Denied::names).collect();
     let Some(policy) = denying.first() else { return Ok(None) };
     let (names, pod, port) = (policies::listed(&denying), first.gateway, first.port);
@@ -63,6 +68,7 @@ fn check(case: &Case<'_>) -> Judgement {
         .proof(case.failing_line(), passing)
         .fix("Let the gateway out to the backend's namespace on the pods' port.")
         .command(format!("kubectl -n {} patch networkpolicy {} --type=json -p '{rule}'", policy.key.namespace, policy.key.name));
+    finding = cluster_policies::contested(finding, first);
     for policy in &denying {
         finding = finding.object(policy, "spec.egress");
     }

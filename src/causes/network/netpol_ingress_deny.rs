@@ -4,7 +4,7 @@ use crate::path::policy::Direction;
 use crate::probe::Signature;
 use std::collections::BTreeSet;
 
-use super::policies;
+use super::{cluster_policies, policies};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -19,7 +19,8 @@ pub static CAUSE: Cause = Cause {
     since: "0.1.0",
     docs: r"
 ## What it means
-Policies select the backend's pods for incoming traffic, and none of their rules admits the gateway on the pods' port.
+Policies select the backend's pods for incoming traffic, and none of their rules admits the gateway on the pods' port; or a policy of the whole cluster (AdminNetworkPolicy,
+BaselineAdminNetworkPolicy, ClusterNetworkPolicy) denies it.
 
 ## What you see
 A time-out: 504 on nginx, 503 on HAProxy and Envoy, nothing within the client's time on Traefik. Some enforcers refuse instead.
@@ -38,7 +39,9 @@ Admit the gateway's namespace on the pod's port.
 ## Limits
 With an agent the connection is tried from inside the gateway's own pod: one that comes about there shows that nobody enforces the policies, and nothing is said. Without one it is
 tried from where Culprit stands, which a policy may treat differently from the gateway; the gateway's own failure counts with it. A refusal is what a
-closed port gives as well: it is Likely, unless an agent sees that somebody listens there. An `ipBlock` is taken to hold pods, too, which not all networks do. Policies beyond `networking.k8s.io` are not read.
+closed port gives as well: it is Likely, unless an agent sees that somebody listens there. An `ipBlock` is taken to hold pods, too, which not all networks do.
+Of policies of the whole cluster it is not known whether the pod network enforces them, so they are Likely; where one admits what a NetworkPolicy denies, so is this. Policies of a
+single network's own kinds are not read.
 ",
     check,
 };
@@ -46,6 +49,9 @@ closed port gives as well: it is Likely, unless an agent sees that somebody list
 fn check(case: &Case<'_>) -> Judgement {
     let denied = policies::denied(case, Direction::Ingress)?;
     let Some(first) = denied.first() else { return Ok(None) };
+    if let Some(by) = &first.by {
+        return Ok(cluster_policies::finding(case, &CAUSE, first, by, Direction::Ingress).into());
+    }
     let denying: BTreeSet<_> = denied.iter().flat_map(policies::Denied::names).collect();
     let Some(policy) = denying.first() else { return Ok(None) };
     let (names, peer, port) = (policies::listed(&denying), first.gateway, first.port);
@@ -65,6 +71,7 @@ fn check(case: &Case<'_>) -> Judgement {
         .proof(case.failing_line(), format!("{names} has no rule that admits {} on port {port}", peer.reference()))
         .fix("Admit the gateway's namespace on the pods' port.")
         .command(format!("kubectl -n {} patch networkpolicy {} --type=json -p '{rule}'", policy.key.namespace, policy.key.name));
+    finding = cluster_policies::contested(finding, first);
     for policy in &denying {
         finding = finding.object(policy, "spec.ingress");
     }

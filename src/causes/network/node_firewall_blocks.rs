@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::causes::ports::{self, Table, is_probed_by_network};
-use crate::causes::{EndpointView, Missing};
-use crate::fact::Fact;
+use crate::causes::{EndpointView, Missing, known};
+use crate::path::policy;
 use crate::snapshot::objects::Pod;
 
 /// See `docs`.
@@ -148,10 +148,6 @@ fn is_blocked(view: &EndpointView<'_>) -> bool {
 }
 
 fn is_selected(case: &Case<'_>, pod: &Pod) -> Result<bool, Missing> {
-    match &case.path.backend.policies {
-        Fact::Known(policies) => Ok(policies.iter().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels))),
-        Fact::Absent => Ok(false),
-        Fact::NotAsked => Err(Missing::Fact("NetworkPolicies were not looked up".into())),
-        Fact::Failed(why) => Err(Missing::Fact(format!("NetworkPolicies could not be looked up: {why}"))),
-    }
+    let selected = policy::may_keep_out(case.snapshot, &case.path.backend.policies, pod);
+    Ok(known(&selected, "what policies say")?.copied().unwrap_or_default())
 }

@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::{gateway_pod, node_of};
 use crate::api::Confidence;
 use crate::causes::{Case, EndpointView, Missing, known, sample};
+use crate::fact::Fact;
+use crate::path::policy::cluster::{self, Connection, Said};
 use crate::path::policy::{self, Decision, Direction, Peer};
 use crate::path::{Gateway, dns};
 use crate::probe::{Observation, Outcome, Signature};
-use crate::snapshot::objects::{Kind, NetworkPolicy, ObjectRef, Pod, PolicyPort, Transport};
+use crate::snapshot::objects::{ClusterPolicy, Kind, NetworkPolicy, ObjectRef, Pod, PolicyPort, Tier, Transport};
 
 /// How a connection fails that a policy denies, by enforcer.
 pub const BLOCKED: &[Signature] = &[Signature::ConnTimeout, Signature::Refused, Signature::HostUnreach, Signature::NetUnreach];
@@ -30,8 +32,12 @@ pub struct Denied<'a> {
     pub port: u16,
     /// The gateway's pod.
     pub gateway: &'a Arc<Pod>,
-    /// The policies that select the pod in this direction; none of them admits the connection.
+    /// The NetworkPolicies that select the pod in this direction, none of which admits the connection; empty where `by` denies it.
     pub policies: Vec<Arc<NetworkPolicy>>,
+    /// The policy of the whole cluster that denies the connection. Not every pod network enforces those.
+    pub by: Option<Arc<ClusterPolicy>>,
+    /// The policy of the whole cluster that admits the connection before NetworkPolicies are asked, where it is enforced.
+    pub contested_by: Option<Arc<ClusterPolicy>>,
     direction: Direction,
     /// Whether somebody in the endpoint's pod listens there, where a look showed that.
     listens: Option<bool>,
@@ -40,7 +46,7 @@ pub struct Denied<'a> {
 }
 
 impl Denied<'_> {
-    /// The policies as references.
+    /// The NetworkPolicies as references.
     pub fn names(&self) -> BTreeSet<ObjectRef> {
         self.policies.iter().map(|p| reference(p)).collect()
     }
@@ -51,6 +57,7 @@ impl Denied<'_> {
         let waited = |o: &&Observation| o.signature() == Some(Signature::ReadTimeout) || o.took >= WAITED;
         let inside = gateway_pod(case, self.view.seen).is_some();
         match (self.view.seen.signature(), self.direction) {
+            _ if self.by.is_some() || self.contested_by.is_some() => Confidence::Likely,
             _ if inside && !self.all_asked => Confidence::Likely,
             (Some(Signature::ConnTimeout), _) if inside => Confidence::Proven,
             // A reject comes at once; an address that nobody has is looked for first.
@@ -66,7 +73,7 @@ impl Denied<'_> {
 
     /// What the policies say with another reading of their ports or of who the gateway is.
     pub fn decide(&self, case: &Case<'_>, gateway: Peer<'_>, admits: &dyn Fn(&PolicyPort) -> bool) -> Option<Decision> {
-        let policies = crate::fact::Fact::Known(self.policies.clone());
+        let policies = Fact::Known(self.policies.clone());
         let backend = self.backend();
         let (pod, peer) = match self.direction {
             Direction::Ingress => (self.view.endpoint.pod.known()?.as_ref(), gateway),
@@ -91,6 +98,12 @@ impl Denied<'_> {
         }
     }
 
+    /// Whether this pair, which connects, shows that nobody enforces there what denies another one: policies of the same sort, on the same node.
+    fn shows_unenforced(&self, other: &Denied<'_>) -> bool {
+        let same_sort = self.by.is_some() == other.by.is_some() && self.contested_by.is_none();
+        same_sort && self.enforced_on().is_some() && self.enforced_on() == other.enforced_on()
+    }
+
     fn backend(&self) -> Peer<'_> {
         backend(&self.view)
     }
@@ -110,14 +123,15 @@ pub fn reference(policy: &NetworkPolicy) -> ObjectRef {
 pub fn denied<'a>(case: &Case<'a>, direction: Direction) -> Result<Vec<Denied<'a>>, Missing> {
     let views = case.walked()?;
     let unreached = views.iter().copied().filter(unreached(case, direction));
-    let mut found = pairs(case, direction, unreached)?;
+    let Pairs { denied: mut found, unknown } = pairs(case, direction, unreached)?;
     if found.is_empty() {
-        return Ok(found);
+        return unknown.map_or(Ok(found), |why| Err(Missing::Fact(why)));
     }
     // A pair that policies deny and that connects all the same: nobody enforces them there, and whatever else fails there has another reason.
     let reached = views.iter().copied().filter(|v| v.seen.signature().is_none() && gateway_pod(case, v.seen).is_some());
-    let ignored = pairs(case, direction, reached)?;
-    found.retain(|denied| !ignored.iter().any(|i| i.enforced_on().is_some() && i.enforced_on() == denied.enforced_on()));
+    let ignored = pairs(case, direction, reached)?.denied;
+    found.retain(|denied| !ignored.iter().any(|i| i.shows_unenforced(denied)));
+    found.sort_by_key(|denied| denied.by.is_some());
     let ready = sample(&case.path.backend.endpoints).filter(|e| e.ready && e.socket().is_some()).count();
     for denied in &mut found {
         denied.all_asked = views.len() == ready;
@@ -137,15 +151,24 @@ fn listens(case: &Case<'_>, denied: &Denied<'_>) -> Result<Option<bool>, Missing
     Ok(look.map(|l| l.inside.listens_at(denied.view.endpoint.address, denied.port).is_served()))
 }
 
+/// Pairs of a gateway's pod and an endpoint.
+#[derive(Default)]
+struct Pairs<'a> {
+    /// Those that policies keep apart, on paper.
+    denied: Vec<Denied<'a>>,
+    /// Why it is not known of some whether policies of the whole cluster do.
+    unknown: Option<String>,
+}
+
 /// Those of the endpoints that policies keep the gateway's pods from, on paper.
-fn pairs<'a>(case: &Case<'a>, direction: Direction, views: impl Iterator<Item = EndpointView<'a>>) -> Result<Vec<Denied<'a>>, Missing> {
+fn pairs<'a>(case: &Case<'a>, direction: Direction, views: impl Iterator<Item = EndpointView<'a>>) -> Result<Pairs<'a>, Missing> {
+    let mut found = Pairs::default();
     let mut views = views.peekable();
-    let Some(gateway) = (if views.peek().is_some() { case.gateway()? } else { None }) else { return Ok(Vec::new()) };
+    let Some(gateway) = (if views.peek().is_some() { case.gateway()? } else { None }) else { return Ok(found) };
     let policies = match direction {
         Direction::Ingress => case.path.backend.policies.clone(),
         Direction::Egress => case.snapshot.policies_in(&gateway.service.meta.namespace),
     };
-    let mut found = Vec::new();
     for view in views {
         let Some(port) = view.endpoint.port else { continue };
         let sender = gateway_pod(case, view.seen);
@@ -161,12 +184,48 @@ fn pairs<'a>(case: &Case<'a>, direction: Direction, views: impl Iterator<Item = 
                     policy::egress(case.snapshot, &policies, pod, to, (Transport::Tcp, port))
                 }
             };
-            if let Some(Decision::Denied(policies)) = known(&decision, "what NetworkPolicies say")?.cloned() {
-                found.push(Denied { view, port, gateway: pod, policies, direction, listens: None, all_asked: true });
+            let Some(decision) = known(&decision, "what NetworkPolicies say")?.cloned() else { continue };
+            let Some(connection) = connection(direction, &view, pod, port) else { continue };
+            let mut denied = Denied {
+                view,
+                port,
+                gateway: pod,
+                policies: Vec::new(),
+                by: None,
+                contested_by: None,
+                direction,
+                listens: None,
+                all_asked: true,
+            };
+            if let Decision::Denied(policies) = decision {
+                denied.policies = policies;
+                denied.contested_by = match cluster::ask(case.snapshot, Tier::Admin, &connection) {
+                    Fact::Known(Said::Allowed(by)) => Some(by),
+                    _ => None,
+                };
+                found.denied.push(denied);
+                continue;
+            }
+            let by = cluster::denied(case.snapshot, &connection, decision == Decision::Admitted);
+            match known(&by, "what policies of the whole cluster say") {
+                Ok(Some(Some(by))) => found.denied.push(Denied { by: Some(by.clone()), ..denied }),
+                Ok(_) => {}
+                Err(Missing::Fact(why)) => found.unknown = Some(why),
+                Err(probes) => return Err(probes),
             }
         }
     }
     Ok(found)
+}
+
+/// A gateway's pod and an endpoint as policies see them, from the end whose policies are asked.
+fn connection<'v>(direction: Direction, view: &'v EndpointView<'_>, gateway: &'v Pod, port: u16) -> Option<Connection<'v>> {
+    let backend_pod = view.endpoint.pod.known().map(AsRef::as_ref);
+    let (pod, peer, peer_pod) = match direction {
+        Direction::Ingress => (backend_pod?, Peer::of(gateway), Some(gateway)),
+        Direction::Egress => (gateway, backend(view), backend_pod),
+    };
+    Some(Connection { direction, pod, peer, peer_pod, transport: Transport::Tcp, port })
 }
 
 /// Whether an endpoint cannot be connected to from here, or answers here while the gateway gets no answer from it. One that answers inside the

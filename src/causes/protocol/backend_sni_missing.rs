@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use crate::api::{Confidence, Finding, Hop, Severity};
 use crate::causes::remedy::Change;
 use crate::causes::upstream::{self, Checks, ServerName};
@@ -39,6 +41,9 @@ Only the route's host and the Service's own names are tried. Where the gateway's
 ",
     check,
 };
+
+/// Names tried at most.
+const NAMES: usize = 3;
 
 fn check(case: &Case<'_>) -> Judgement {
     if !case.path.backend.scheme.is_tls() || matches!(upstream::server_name(case), ServerName::Name(_)) {
@@ -109,8 +114,10 @@ fn named<'a>(case: &Case<'a>, view: &EndpointView<'a>) -> Result<Option<&'a Obse
     if with_name(view.seen) {
         return Ok(Some(view.seen));
     }
-    let Some(service) = &case.path.route.service else { return Ok(None) };
-    let names = [dns::name_of(service), format!("{}.{}.svc", service.name, service.namespace), service.name.to_string()];
+    let names = own_names(case);
+    if names.is_empty() {
+        return Ok(None);
+    }
     let probe = |name: &String| {
         let mut probe = view.seen.probe.clone();
         if let Some(request) = probe.request_mut() {
@@ -119,6 +126,17 @@ fn named<'a>(case: &Case<'a>, view: &EndpointView<'a>) -> Result<Option<&'a Obse
         probe
     };
     Ok(case.ask_all(names.iter().map(probe).collect())?.into_iter().find(|o| with_name(o)))
+}
+
+/// Names that a backend may know itself by: those of its Service; the route's host, and what an upstream's servers are called.
+fn own_names(case: &Case<'_>) -> Vec<String> {
+    if let Some(route) = &case.path.container {
+        let servers = route.upstream.servers.iter().map(|s| s.host.clone()).filter(|host| host.parse::<IpAddr>().is_err());
+        return case.path.route.asked_host().into_iter().chain(servers).take(NAMES).collect();
+    }
+    let service = case.path.route.service.as_ref();
+    let names = service.map(|s| [dns::name_of(s), format!("{}.{}.svc", s.name, s.namespace), s.name.to_string()]);
+    names.into_iter().flatten().collect()
 }
 
 fn name_of(named: &Observation) -> &str {

@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::look::FailingInside;
-use crate::causes::{Case, Cause, Judgement, Platform, When};
+use crate::causes::{Behind, Case, Cause, Judgement, Platform, When};
 use crate::evidence::inside::Inside;
 use crate::probe::Signature;
 
@@ -11,7 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Node,
     severity: Severity::Error,
     when: When::NotWorking,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: SIGNATURES,
     explains: &["accept-without-service", "app-never-answers"],
     since: "0.1.0",
@@ -50,13 +50,13 @@ const HARDLY_WAITS: u32 = 10_00;
 fn check(case: &Case<'_>) -> Judgement {
     let failing = case.look_into_failing(SIGNATURES)?;
     let throttled = failing.iter().find_map(|f| Some((f, confidence(f.look.inside)?)));
-    let Some((FailingInside { view, pod, look }, confidence)) = throttled else { return Ok(None) };
-    let message = format!("{} uses up its CPU limit in most periods, and has to wait for the rest of each.", pod.reference());
+    let Some((FailingInside { view, behind, look }, confidence)) = throttled else { return Ok(None) };
+    let message = format!("{} uses up its CPU limit in most periods, and has to wait for the rest of each.", behind.reference());
     let now = if confidence == Confidence::Proven { ", and tasks wait for CPU now" } else { "" };
     let line = look.line(format_args!("the control group is throttled in more than half of its periods{now}"));
     let mut finding = CAUSE
         .finding(confidence, message)
-        .object(&pod.reference(), "spec.containers[].resources.limits.cpu")
+        .object(&behind.reference(), behind.field("spec.containers[].resources.limits.cpu"))
         .saw(view.seen)
         .looked(*look, line.clone())
         .proof(view.seen.to_string(), line)
@@ -64,7 +64,10 @@ fn check(case: &Case<'_>) -> Judgement {
     if let Some(workload) = case.path.backend.workloads.first() {
         finding = finding.command(workload.reference().kubectl("edit"));
     }
-    Ok(finding.command(format!("kubectl -n {} exec {} -- cat /sys/fs/cgroup/cpu.stat", pod.meta.namespace, pod.meta.name)).into())
+    if let Behind::Container(container) = behind {
+        finding = finding.command(format!("docker update --cpus NUMBER {}", container.name));
+    }
+    Ok(finding.command(behind.exec("cat /sys/fs/cgroup/cpu.stat")).into())
 }
 
 fn confidence(inside: &Inside) -> Option<Confidence> {

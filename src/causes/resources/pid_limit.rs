@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::look::FailingInside;
-use crate::causes::{Case, Cause, Judgement, Platform, When};
+use crate::causes::{Behind, Case, Cause, Judgement, Platform, When};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -10,7 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Node,
     severity: Severity::Error,
     when: When::NotWorking,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: SIGNATURES,
     explains: &["accept-without-service", "app-closes-connection", "app-never-answers", "app-returns-5xx"],
     since: "0.1.0",
@@ -42,20 +42,24 @@ const SIGNATURES: &[Signature] = &[Signature::EofEarly, Signature::RstEarly, Sig
 fn check(case: &Case<'_>) -> Judgement {
     let failing = case.look_into_failing(SIGNATURES)?;
     let exhausted = failing.iter().find_map(|f| Some((f, f.look.inside.pids.filter(|p| p.is_exhausted())?)));
-    let Some((FailingInside { view, pod, look }, pids)) = exhausted else { return Ok(None) };
+    let Some((FailingInside { view, behind, look }, pids)) = exhausted else { return Ok(None) };
     let limit = pids.limit.unwrap_or_default();
     let none_left = pids.used >= limit;
     let confidence = if none_left { Confidence::Proven } else { Confidence::Likely };
     let share = if none_left { "all" } else { "nearly all" };
-    let message = format!("{} has {share} of the {limit} processes and threads that it may have.", pod.reference());
+    let message = format!("{} has {share} of the {limit} processes and threads that it may have.", behind.reference());
     let line = look.line(format_args!("the control group has {share} of its {limit} processes and threads"));
+    let setting = match behind {
+        Behind::Pod(_) => "podPidsLimit of the kubelet",
+        Behind::Container(_) => "the container's limit (`docker update --pids-limit`, in Compose `pids_limit`)",
+    };
     Ok(CAUSE
         .finding(confidence, message)
-        .object(&pod.reference(), "spec.containers")
+        .object(&behind.reference(), behind.field("spec.containers"))
         .saw(view.seen)
         .looked(*look, line.clone())
         .proof(view.seen.to_string(), line)
-        .fix("Bound the program's workers or threads, or raise podPidsLimit of the kubelet.")
-        .command(format!("kubectl -n {} delete pod {}   # until they are used up again", pod.meta.namespace, pod.meta.name))
+        .fix(format!("Bound the program's workers or threads, or raise {setting}."))
+        .command(format!("{}   # until they are used up again", behind.restart()))
         .into())
 }

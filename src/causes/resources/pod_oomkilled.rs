@@ -92,15 +92,16 @@ fn was_killed(container: &Container) -> bool {
 /// A process that is killed while its container runs on. The count begins with the pod, so that only its change says something of now.
 fn of_a_process(case: &Case<'_>) -> Judgement {
     for failing in case.look_into_failing(OF_A_PROCESS)? {
-        let FailingInside { view, pod, look } = failing;
+        let FailingInside { view, behind, look } = failing;
+        let Some(pod) = behind.pod() else { continue };
         let Some(before) = kills(look).filter(|count| *count > 0) else { continue };
-        let Some((again, later)) = case.ask_between(pod, &view.seen.probe)? else { continue };
+        let Some((again, later)) = case.ask_between(behind, &view.seen.probe)? else { continue };
         let counted_up = kills(later).is_some_and(|after| after > before);
         match again.signature().is_some() {
-            true if counted_up => return Ok(found(case, failing, later, Confidence::Proven).into()),
+            true if counted_up => return Ok(found(case, failing, pod, later, Confidence::Proven).into()),
             // Nobody was killed for the request that failed now.
             true => {}
-            false if ended_early(view.seen) && never_restarted(pod) => return Ok(found(case, failing, later, Confidence::Likely).into()),
+            false if ended_early(view.seen) && never_restarted(pod) => return Ok(found(case, failing, pod, later, Confidence::Likely).into()),
             false => {}
         }
     }
@@ -123,8 +124,8 @@ fn never_restarted(pod: &Pod) -> bool {
     pod.init_containers.iter().chain(&pod.containers).all(|c| c.restarts == 0)
 }
 
-fn found(case: &Case<'_>, failing: FailingInside<'_>, later: Look<'_>, confidence: Confidence) -> FindingBuilder {
-    let FailingInside { view, pod, .. } = failing;
+fn found(case: &Case<'_>, failing: FailingInside<'_>, pod: &Pod, later: Look<'_>, confidence: Confidence) -> FindingBuilder {
+    let view = failing.view;
     let limit =
         later.inside.memory.and_then(|memory| memory.usage.limit).map_or_else(String::new, |l| format!(" (limit {})", mebibytes(l)));
     let (message, line) = match confidence {

@@ -1,6 +1,6 @@
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::app::silence::{self, Taken};
-use crate::causes::{Case, Cause, Judgement, Platform, When, ports};
+use crate::causes::{Behind, Case, Cause, Judgement, Platform, When, ports};
 use crate::probe::Signature;
 
 /// See `docs`.
@@ -10,7 +10,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Socket,
     severity: Severity::Error,
     when: When::NotWorking,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: &[Signature::ReadTimeout],
     explains: &[],
     since: "0.1.0",
@@ -42,14 +42,12 @@ From outside the queue and the state of the process are not seen. A process that
 
 fn check(case: &Case<'_>) -> Judgement {
     let Some(silence) = silence::of(case)? else { return Ok(None) };
-    let Some(pod) = silence.first.endpoint.pod.known() else { return Ok(None) };
-    // What answers its kubelet is not stopped.
-    if pod.is_ready() && ports::answers_kubelet(pod, silence.to.port()) {
+    let Some(behind) = silence.first.behind() else { return Ok(None) };
+    if is_known_to_answer(behind, silence.to.port(), silence.queue.is_some()) {
         return Ok(None);
     }
     let walked = case.walked()?;
-    let sibling =
-        walked.iter().find(|v| v.seen.response().is_some() && v.endpoint.pod.known().is_some_and(|p| ports::same_template(p, pod)));
+    let sibling = walked.iter().find(|v| v.seen.response().is_some() && v.behind().is_some_and(|other| other.is_alike(behind)));
     let confidence = match (silence.queue.map(|q| q.taken), sibling) {
         (Some(Taken::ByProcess), _) => return Ok(None),
         (Some(Taken::ByKernel), _) => Confidence::Proven,
@@ -65,10 +63,10 @@ fn check(case: &Case<'_>) -> Judgement {
         (None, Some(_)) => "seems to be stopped or stuck: others of its kind answer",
         (None, None) => "may be stopped or stuck",
     };
-    let message = format!("{} accepts on port {port} and never answers ({share}); its process {what}.", pod.reference());
-    let inside = format!("kubectl -n {} exec {}", pod.meta.namespace, pod.meta.name);
-    let look = format!("{inside} -- cat /proc/net/tcp /proc/net/tcp6");
-    let mut finding = CAUSE.finding(confidence, message).object(&pod.reference(), "spec.containers").saw(silence.first.seen);
+    let message = format!("{} accepts on port {port} and never answers ({share}); its process {what}.", behind.reference());
+    let look = behind.exec("cat /proc/net/tcp /proc/net/tcp6");
+    let mut finding =
+        CAUSE.finding(confidence, message).object(&behind.reference(), behind.field("spec.containers")).saw(silence.first.seen);
     for other in silence.others {
         finding = finding.saw(other);
     }
@@ -91,7 +89,16 @@ fn check(case: &Case<'_>) -> Judgement {
         .proof(silence.first.seen.to_string(), passing)
         .fix("Continue or restart the process; a liveness probe that asks for an answer would have done it.")
         .command(look)
-        .command(format!("{inside} -- grep State /proc/1/status   # T is stopped, D waits in the kernel"))
-        .command(format!("kubectl -n {} delete pod {}", pod.meta.namespace, pod.meta.name))
+        .command(behind.exec("grep State /proc/1/status   # T is stopped, D waits in the kernel"))
+        .command(behind.restart())
         .into())
+}
+
+/// Whether somebody else gets answers: a kubelet from this port, or the engine's own health check, which does not say whom it asks and counts
+/// where nobody could look.
+fn is_known_to_answer(behind: Behind<'_>, port: u16, looked: bool) -> bool {
+    match behind {
+        Behind::Pod(pod) => pod.is_ready() && ports::answers_kubelet(pod, port),
+        Behind::Container(container) => !looked && container.state.health.as_ref().is_some_and(|h| h.status == "healthy"),
+    }
 }

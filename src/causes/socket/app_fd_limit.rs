@@ -11,7 +11,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Socket,
     severity: Severity::Error,
     when: When::NotWorking,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: SIGNATURES,
     explains: &["accept-without-service", "app-closes-connection", "app-never-answers", "listen-backlog-full"],
     since: "0.1.0",
@@ -44,23 +44,23 @@ fn check(case: &Case<'_>) -> Judgement {
     let failing = case.look_into_failing(SIGNATURES)?;
     let exhausted = failing.iter().find_map(|f| Some((f, f.look.inside.descriptors.as_ref().filter(|d| d.usage.is_exhausted())?)));
     let Some((failing, descriptors)) = exhausted else { return Ok(None) };
-    let FailingInside { view, pod, look } = failing;
+    let FailingInside { view, behind, look } = failing;
     let (name, limit) = (&descriptors.process.name, descriptors.usage.limit.unwrap_or_default());
     let none_left = descriptors.usage.used >= limit;
     let confidence = if none_left && listens(failing, descriptors) { Confidence::Proven } else { Confidence::Likely };
     let share = if none_left { "all" } else { "nearly all" };
-    let message = format!("{name} in {} has opened {share} of the {limit} files and connections that it may.", pod.reference());
+    let message = format!("{name} in {} has opened {share} of the {limit} files and connections that it may.", behind.reference());
     let line = look.line(format_args!("{name} has opened {share} of the {limit} files that it may"));
-    let inside = format!("kubectl -n {} exec {}", pod.meta.namespace, pod.meta.name);
+    let pid = descriptors.process.pid;
     Ok(CAUSE
         .finding(confidence, message)
-        .object(&pod.reference(), "spec.containers")
+        .object(&behind.reference(), behind.field("spec.containers"))
         .saw(view.seen)
         .looked(*look, line.clone())
         .proof(view.seen.to_string(), line)
         .fix("Find what the program does not close, and raise its limit of open files where the load needs it.")
-        .command(format!("{inside} -- ls -l /proc/{}/fd", descriptors.process.pid))
-        .command(format!("kubectl -n {} delete pod {}   # until it is used up again", pod.meta.namespace, pod.meta.name))
+        .command(behind.exec(&format!("ls -l /proc/{pid}/fd")))
+        .command(format!("{}   # until it is used up again", behind.restart()))
         .into())
 }
 

@@ -1,12 +1,13 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::network::policies::gets_no_answer;
-use crate::causes::{Case, Cause, EndToEnd, EndpointView, FindingBuilder, Judgement, Look, Missing, Platform, When, ports};
+use crate::causes::{Behind, Case, Cause, EndToEnd, EndpointView, FindingBuilder, Judgement, Look, Missing, Platform, When, ports};
 use crate::evidence::inside::{Inside, Listener};
+use crate::path::policy;
 use crate::probe::{Observation, Outcome, Probe, Signature};
 use crate::snapshot::objects::Pod;
+use crate::snapshot::objects::docker::NetworkMode;
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -15,7 +16,7 @@ pub static CAUSE: Cause = Cause {
     hop: Hop::Socket,
     severity: Severity::Error,
     when: When::NotWorking,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: &[Signature::ConnTimeout],
     explains: &["eps-all-not-ready", "node-firewall-blocks", "readiness-probe-misconfigured"],
     since: "0.1.0",
@@ -54,14 +55,14 @@ const ENDPOINTS: usize = 2;
 
 fn check(case: &Case<'_>) -> Judgement {
     for view in suspects(case)?.iter().take(ENDPOINTS) {
-        let (Some(pod), Some(to)) = (view.endpoint.pod.known(), view.endpoint.socket()) else { continue };
-        match case.look_if_possible(pod)?.map(|look| (look, Queue::of(look.inside, to))) {
-            Some((look, Queue::Full(listener))) => return Ok(proven(case, pod, view, look, listener).into()),
+        let (Some(behind), Some(to)) = (view.behind(), view.endpoint.socket()) else { continue };
+        match case.look_behind(behind)?.map(|look| (look, Queue::of(look.inside, to))) {
+            Some((look, Queue::Full(listener))) => return Ok(proven(case, behind, view, look, listener).into()),
             Some((_, Queue::Idle)) => continue,
             Some((_, Queue::Unclear)) | None => {}
         }
-        if let Some(drops) = tried(case, pod, to)? {
-            return Ok(finding(case, pod, to, &drops).into());
+        if let Some(drops) = tried(case, behind, to)? {
+            return Ok(finding(case, behind, to, &drops).into());
         }
     }
     Ok(None)
@@ -79,15 +80,18 @@ fn suspects<'a>(case: &Case<'a>) -> Result<Vec<EndpointView<'a>>, Missing> {
     });
     // On the host's network the closed port is the node's, whose firewall may drop it.
     let judged = |p: &Pod, port| if ready { p.is_ready() } else { p.runs() && ports::readiness_asks(p, port) };
-    views.retain(|v| v.endpoint.pod.known().is_some_and(|p| !p.host_network && judged(p, v.endpoint.port) && !is_selected(case, p)));
+    views.retain(|v| match v.behind() {
+        Some(Behind::Pod(p)) => !p.host_network && judged(p, v.endpoint.port) && !is_selected(case, p),
+        Some(Behind::Container(c)) => c.network_mode != NetworkMode::Host && c.runs(),
+        None => false,
+    });
     views.sort_by_key(|v| v.seen.signature() != Some(Signature::ConnTimeout));
     Ok(views)
 }
 
 /// Whether a policy selects a pod: it drops or admits the closed port as it pleases, which then shows nothing.
 fn is_selected(case: &Case<'_>, pod: &Pod) -> bool {
-    let policies = case.path.backend.policies.known();
-    policies.into_iter().flatten().any(|p| p.ingress.is_some() && p.pods.matches(&pod.meta.labels))
+    policy::may_keep_out(case.snapshot, &case.path.backend.policies, pod).known().copied().unwrap_or_default()
 }
 
 /// The queue of a port, seen from inside.
@@ -111,25 +115,25 @@ impl<'a> Queue<'a> {
     }
 }
 
-fn proven(case: &Case<'_>, pod: &Arc<Pod>, view: &EndpointView<'_>, look: Look<'_>, listener: &Listener) -> FindingBuilder {
+fn proven(case: &Case<'_>, behind: Behind<'_>, view: &EndpointView<'_>, look: Look<'_>, listener: &Listener) -> FindingBuilder {
     let at = SocketAddr::new(listener.address, listener.port);
     let limit = listener.backlog.unwrap_or_default();
     // Its length changes all the time, and is not said.
     let line = look.line(format_args!("the queue of {at}, listened on by {}, is full (limit {limit})", listener.owner()));
     let message = format!(
-        "{} drops connections to port {} of Service {}: its queue of connections is full, which holds {limit}.",
-        pod.reference(),
+        "{} drops connections to port {} of {}: its queue of connections is full, which holds {limit}.",
+        behind.reference(),
         listener.port,
-        case.service_name()
+        case.backend_name()
     );
     let failing = case.failures.first().filter(|_| view.seen.signature().is_none()).map_or(view.seen, |failure| failure);
     let finding = CAUSE
         .finding(Confidence::Proven, message)
-        .object(&pod.reference(), "spec.containers")
+        .object(&behind.reference(), behind.field("spec.containers"))
         .saw(view.seen)
         .looked(look, line.clone())
         .proof(failing.to_string(), line);
-    mend(case, finding)
+    mend(case, behind, finding)
 }
 
 /// What trying a port several times showed.
@@ -140,7 +144,7 @@ struct Drops<'a> {
 }
 
 /// Tries a port and a closed one of the same pod. Nothing where connections are not lost, or the network may be what loses them.
-fn tried<'a>(case: &Case<'a>, pod: &Pod, to: SocketAddr) -> Result<Option<Drops<'a>>, Missing> {
+fn tried<'a>(case: &Case<'a>, behind: Behind<'_>, to: SocketAddr) -> Result<Option<Drops<'a>>, Missing> {
     let brief = |to: SocketAddr, attempt| Probe { timeout: ports::AT_ONCE, ..case.connect_to(to).again(attempt) };
     let tries: Vec<Probe> = (1..=TRIES).map(|n| brief(to, n)).collect();
     let closed = ports::closed_port(case, to.ip());
@@ -154,39 +158,41 @@ fn tried<'a>(case: &Case<'a>, pod: &Pod, to: SocketAddr) -> Result<Option<Drops<
     let taken = tries.iter().copied().find(|o| o.outcome == Outcome::Connected);
     let Some(dropped) = tries.iter().copied().find(|o| is_lost(o)) else { return Ok(None) };
     // Where the kubelet gets through to the port, something on the way may drop it as well as its socket.
-    let gets_through = ports::kubelet_gets_through(pod, to.port());
+    let gets_through = behind.pod().is_some_and(|pod| ports::kubelet_gets_through(pod, to.port()));
     if taken.is_none() && (gets_through || !tries.iter().all(|o| is_lost(o))) {
         return Ok(None);
     }
     Ok(Some(Drops { dropped, taken, closed }))
 }
 
-fn finding(case: &Case<'_>, pod: &Arc<Pod>, to: SocketAddr, drops: &Drops<'_>) -> FindingBuilder {
-    let (service, port) = (case.service_name(), to.port());
+fn finding(case: &Case<'_>, behind: Behind<'_>, to: SocketAddr, drops: &Drops<'_>) -> FindingBuilder {
+    let (backend, port) = (case.backend_name(), to.port());
     let share = if drops.taken.is_some() { "some of the connections" } else { "all connections" };
     let message = format!(
-        "{} drops {share} to port {port} of Service {service}, though packets reach it: its queue of connections is full.",
-        pod.reference()
+        "{} drops {share} to port {port} of {backend}, though packets reach it: its queue of connections is full.",
+        behind.reference()
     );
-    let mut finding = CAUSE.finding(Confidence::Likely, message).object(&pod.reference(), "spec.containers");
+    let mut finding = CAUSE.finding(Confidence::Likely, message).object(&behind.reference(), behind.field("spec.containers"));
     for seen in [Some(drops.dropped), drops.taken, Some(drops.closed)].into_iter().flatten() {
         finding = finding.saw(seen);
     }
-    let inside = format!("kubectl -n {} exec {}", pod.meta.namespace, pod.meta.name);
+    let look = |command: &str, about: &str| format!("{}   # {about}", behind.exec(command));
+    let queue = format!("{port:04X} in state 0A: the second number of tx:rx is the queue");
     finding = finding
         .proof(drops.dropped.to_string(), drops.taken.unwrap_or(drops.closed).to_string())
-        .command(format!(
-            "{inside} -- cat /proc/net/tcp /proc/net/tcp6   # {port:04X} in state 0A: the second number of tx:rx is the queue"
-        ))
-        .command(format!("{inside} -- grep TcpExt /proc/net/netstat   # ListenOverflows and ListenDrops grow"));
-    mend(case, finding)
+        .command(look("cat /proc/net/tcp /proc/net/tcp6", &queue))
+        .command(look("grep TcpExt /proc/net/netstat", "ListenOverflows and ListenDrops grow"));
+    mend(case, behind, finding)
 }
 
-fn mend(case: &Case<'_>, finding: FindingBuilder) -> FindingBuilder {
+fn mend(case: &Case<'_>, behind: Behind<'_>, finding: FindingBuilder) -> FindingBuilder {
     let mut finding =
         finding.fix("Give the application more workers or replicas and a longer queue; restart it where it has stopped accepting.");
     if let Some(workload) = case.path.backend.workloads.first() {
         finding = finding.command(workload.reference().kubectl("rollout restart"));
+    }
+    if let Behind::Container(_) = behind {
+        finding = finding.command(behind.restart());
     }
     finding
 }

@@ -40,6 +40,8 @@ const MAIN: &[(&str, &str)] = &[
     ("/opt/bitnami/apache/conf/httpd.conf", "/opt/bitnami/apache"),
     ("/opt/bitnami/apache2/conf/httpd.conf", "/opt/bitnami/apache2"),
 ];
+/// Most rules that are looked at, counting those of the main server for each virtual host.
+const RULES: usize = 50_000;
 /// Longest path of a rule that is followed, in bytes.
 const PATH: usize = 2_000;
 
@@ -59,7 +61,7 @@ pub fn read(files: &Files, container: &Container, _containers: &[Arc<Container>]
         return Fact::Failed(format!("Apache's configuration could not be read: {why}"));
     }
     let has_http = (!reader.modules.is_empty()).then(|| reader.modules.contains("proxy_http_module"));
-    Fact::Known(Walk { notes: reader.notes, routes: Vec::new(), has_http }.over(&directives))
+    Fact::Known(Walk { notes: reader.notes, routes: Vec::new(), rules: 0, has_http }.over(&directives))
 }
 
 /// The main file and ServerRoot: those that the command names, else those of common images.
@@ -83,6 +85,7 @@ fn main_file(files: &Files, arguments: &Arguments) -> Fact<(String, String)> {
 struct Walk {
     notes: Notes,
     routes: Vec<ConfiguredRoute>,
+    rules: usize,
     has_http: Option<bool>,
 }
 
@@ -98,9 +101,12 @@ impl Walk {
     fn over(mut self, directives: &[Directive]) -> Configuration {
         let mut listeners = listeners(directives, &mut self.notes);
         let hosts = hosts(directives, &mut listeners, &mut self.notes);
-        let mut balancers = Balancers::default();
-        balancers.add(directives);
-        let main = Main { rules: rules(directives, &mut self.notes), settings: settings(directives), balancers, directives };
+        let main = Main {
+            rules: rules(directives, &mut self.notes),
+            settings: settings(directives),
+            balancers: Balancers::of(directives),
+            directives,
+        };
         self.note_others(&main);
         for host in &hosts {
             self.host(host, &main);
@@ -116,21 +122,25 @@ impl Walk {
     }
 
     fn host(&mut self, host: &Host<'_>, main: &Main<'_>) {
-        let is_main = host.directives.is_empty();
-        let own_directives = if is_main { main.directives } else { host.directives };
+        let is_main = host.directives.is_none();
         let is_plain = host.claims.iter().flat_map(|(_, listeners)| listeners).all(|l| !l.tls);
-        if redirects_everything(own_directives, is_plain) {
+        if self.routes.len() >= ROUTES || redirects_everything(host.directives.unwrap_or(main.directives), is_plain) {
             return;
         }
-        let own_settings = settings(host.directives);
-        let mut balancers = main.balancers.clone();
-        balancers.add(host.directives);
-        let within = Within { settings: [&own_settings, &main.settings], balancers: &balancers, has_http: self.has_http };
-        let own = rules(host.directives, &mut self.notes);
+        let directives = host.directives.unwrap_or_default();
+        let own_settings = settings(directives);
+        let balancers = Balancers::of(directives);
+        let within =
+            Within { settings: [&own_settings, &main.settings], balancers: [&balancers, &main.balancers], has_http: self.has_http };
+        let own = rules(directives, &mut self.notes);
         // Rewriting is not handed down.
         let inherited = main.rules.iter().filter(|r| is_main || r.directive.name != "rewriterule");
         let mut before = Before::default();
         for rule in own.iter().chain(inherited) {
+            self.rules += 1;
+            if self.rules > RULES {
+                return self.notes.add(&rule.directive.place, "there are more rules than are followed");
+            }
             self.rule(rule, host, &within, &mut before);
         }
     }

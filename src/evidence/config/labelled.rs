@@ -72,3 +72,32 @@ fn listeners(container: &Container) -> Vec<Listener> {
     let ports = if published.is_empty() { container.exposed.iter().copied().collect() } else { published };
     ports.into_iter().map(|port| Listener::on(port, port % 1000 == 443)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labelled(label: &str) -> Configuration {
+        let labels = [(LABEL.to_owned(), label.to_owned())].into();
+        read(&Container { labels, exposed: vec![80, 8443], ..Container::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_label_makes_one_route() {
+        assert_eq!(read(&Container::default()), None);
+        let configuration = labelled("http://app:3000, http://[::1]/ ,https://c");
+        let servers: Vec<String> = configuration.routes[0].upstream.servers.iter().map(ToString::to_string).collect();
+        assert_eq!((servers, configuration.notes.len()), (vec!["app:3000".to_owned(), "[::1]:80".to_owned()], 1));
+        let listeners: Vec<(u16, bool)> = configuration.listeners.iter().map(|l| (l.port, l.tls)).collect();
+        assert_eq!(listeners, [(80, false), (8443, true)]);
+    }
+
+    #[test]
+    fn a_label_that_is_no_url_is_noted() {
+        for label in ["app:3000", "ftp://app", "http://", "http://a/b", "http://a:b"] {
+            let configuration = labelled(label);
+            assert_eq!((configuration.routes.len(), configuration.notes.len()), (0, 1), "{label}");
+        }
+        assert_eq!(labelled("").routes, []);
+    }
+}

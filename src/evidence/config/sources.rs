@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::arguments::Arguments;
-use super::text::{absolute, folder, is_glob};
+use super::text::{absolute, folder};
 use super::{Configuration, Files, apache, caddy, envoy, haproxy, labelled, nginx, traefik};
 use crate::fact::Fact;
 use crate::snapshot::objects::docker::Container;
@@ -33,7 +33,7 @@ pub fn paths_to_read(container: &Container, software: Implementation) -> Vec<Str
     let Some(source) = source(software) else { return Vec::new() };
     let arguments = Arguments::of(container, source.programs);
     let base = arguments.value(source.folders).unwrap_or("/");
-    let files = arguments.values(source.files).map(|file| holding(&absolute(base, file)));
+    let files = arguments.values(source.files).map(|file| holding(&absolute(base, file), software));
     let folders = arguments.values(source.folders).map(|f| absolute("/", f)).filter(|f| !SHARED.contains(&f.as_str()));
     let defaults = source.defaults.iter().map(|d| (*d).to_owned());
     let mut seen = BTreeSet::new();
@@ -107,9 +107,51 @@ fn source(software: Implementation) -> Option<Source> {
     Some(source)
 }
 
-/// What is to be read for a file: its folder, for it may include its neighbours, or itself where that folder holds more.
-fn holding(file: &str) -> String {
+/// What is to be read for a file: its folder, for it may include its neighbours, or itself where that folder holds more. HAProxy takes folders
+/// too.
+fn holding(file: &str, software: Implementation) -> String {
     let around = folder(file);
-    let is_file = file.rsplit('/').next().is_some_and(|name| name.contains('.'));
-    if !is_file || is_glob(file) || SHARED.contains(&around) { file.to_owned() } else { around.to_owned() }
+    let may_be_folder = software == Implementation::Haproxy && !file.ends_with(".cfg");
+    if may_be_folder || SHARED.contains(&around) { file.to_owned() } else { around.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(command: &[&str], software: Implementation) -> Vec<String> {
+        let command = command.iter().map(|c| (*c).to_owned()).collect();
+        paths_to_read(&Container { command, ..Container::default() }, software)
+    }
+
+    #[test]
+    fn what_the_command_names_is_read_with_its_folder() {
+        for (command, software, expected) in [
+            (&["nginx", "-c", "/srv/gw/nginx.conf"][..], Implementation::Nginx, "/srv/gw"),
+            (&["nginx", "-p", "/srv/gw", "-c", "x/nginx.conf"], Implementation::Nginx, "/srv/gw"),
+            (&["nginx", "-c", "/nginx.conf"], Implementation::Nginx, "/nginx.conf"),
+            (&["nginx", "-c", "/tmp/nginx.conf"], Implementation::Nginx, "/tmp/nginx.conf"),
+            (&["haproxy", "-f", "/cfg"], Implementation::Haproxy, "/cfg"),
+            (&["caddy", "run", "--config", "/srv/caddy/Caddyfile"], Implementation::Caddy, "/srv/caddy"),
+            (&["envoy", "--config-path", "/srv/envoy/envoy.yaml"], Implementation::Envoy, "/srv/envoy"),
+        ] {
+            assert_eq!(paths(command, software).first().map(String::as_str), Some(expected), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_within_another_is_read_once() {
+        assert_eq!(paths(&["nginx", "-c", "/etc/nginx/other/nginx.conf"], Implementation::Nginx), paths(&[], Implementation::Nginx));
+        assert_eq!(paths(&[], Implementation::Other), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_label_comes_before_files() {
+        let labels = [("culprit.dev/upstream".to_owned(), "http://app:1".to_owned())].into();
+        let container = Container { labels, ..Container::default() };
+        for software in [Implementation::Other, Implementation::Nginx] {
+            assert_eq!(read(&Files::new(), &container, &[], software).known().map(|c| c.routes.len()), Some(1));
+        }
+        assert_eq!(read(&Files::new(), &Container::default(), &[], Implementation::Nginx), Fact::Absent);
+    }
 }

@@ -20,6 +20,7 @@ use self::address::Surroundings;
 use self::dynamic::{Dynamic, Router, Service, qualified};
 use self::routes::{Told, listener};
 use self::startup::{FileProvider, Startup};
+use super::notes::Notes;
 use super::tree::Tree;
 use super::{Configuration, Files, Listener, Lookup, Note, Omission, Place};
 use crate::fact::Fact;
@@ -27,6 +28,9 @@ use crate::snapshot::objects::docker::Container;
 
 /// Reads what a Traefik container is told. Failed where its own configuration cannot be read; what else is not understood is a note.
 pub fn read(files: &Files, container: &Container, containers: &[Arc<Container>]) -> Fact<Configuration> {
+    if is_version_1(&container.image) {
+        return Fact::Failed("version 1 of Traefik is not understood".into());
+    }
     let mut startup = match startup::read(files, container) {
         Ok(startup) => startup,
         Err(why) => return Fact::Failed(why),
@@ -52,8 +56,15 @@ pub fn read(files: &Files, container: &Container, containers: &[Arc<Container>])
     configuration.notes.append(&mut dynamic.notes);
     configuration.routes = Told { startup: &startup, dynamic: &dynamic }.routes(&mut configuration.notes);
     configuration.listeners = listeners(&startup, &configuration);
-    configuration.notes.dedup();
-    Fact::Known(configuration)
+    let mut notes = Notes::default();
+    std::mem::take(&mut configuration.notes).into_iter().for_each(|note| notes.add(&note.place, note.text));
+    Fact::Known(Configuration { notes: notes.into_vec(), ..configuration })
+}
+
+/// Whether an image's tag is one of version 1, whose labels and files mean something else.
+fn is_version_1(image: &str) -> bool {
+    let tag = image.split('@').next().and_then(|i| i.rsplit_once(':')).map_or("", |(_, tag)| tag.trim_start_matches('v'));
+    tag == "1" || tag.starts_with("1.")
 }
 
 impl Dynamic {

@@ -95,6 +95,11 @@ impl Conditions {
         matches!(self.target.as_deref(), Some("DROP" | "REJECT"))
     }
 
+    /// Whether it asks for a destination: an address or ports.
+    pub fn is_of_destination(&self) -> bool {
+        self.all.iter().any(|c| !c.not && matches!(c.of, Kind::Destination(_) | Kind::Ports(_)))
+    }
+
     /// Whether a packet meets all conditions.
     pub fn matches(&self, packet: &Packet) -> Match {
         let known = self.all.iter().map(|condition| condition.matches(packet)).min().unwrap_or(Match::Yes);
@@ -125,7 +130,7 @@ impl Kind {
         Some(match self {
             Kind::Input(name) => is_interface(name, packet.input.as_deref()?),
             Kind::Output(name) => is_interface(name, packet.output.as_deref()?),
-            Kind::Source(net) => net.contains(&packet.source),
+            Kind::Source(net) => net.contains(&packet.source?),
             Kind::Destination(net) => net.contains(&packet.destination),
             Kind::Protocol(name) => packet.protocol.is(name),
             Kind::Ports(ranges) => ranges.iter().any(|(first, last)| (*first..=*last).contains(&packet.port)),

@@ -13,8 +13,8 @@ pub struct Packet {
     pub output: Option<String>,
     /// Whether it is for the host itself. What enters `INPUT` is, and what enters `FORWARD` is not.
     pub is_for_host: Option<bool>,
-    /// Its source.
-    pub source: IpAddr,
+    /// Its source; none for any.
+    pub source: Option<IpAddr>,
     /// Its destination, after what has been translated.
     pub destination: IpAddr,
     /// Its protocol.
@@ -45,7 +45,8 @@ pub enum State {
 
 impl Packet {
     /// The first packet of a TCP connection; no interface is known.
-    pub fn first(source: IpAddr, destination: IpAddr, port: u16) -> Self {
+    pub fn first(source: impl Into<Option<IpAddr>>, destination: IpAddr, port: u16) -> Self {
+        let source = source.into();
         Packet { input: None, output: None, is_for_host: None, source, destination, protocol: Protocol::Tcp, port, state: State::New }
     }
 

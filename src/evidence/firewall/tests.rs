@@ -111,7 +111,7 @@ COMMIT
 ";
 
 fn packet(to: &str, port: u16) -> Packet {
-    Packet::first("172.19.0.2".parse().expect("an address"), to.parse().expect("an address"), port)
+    Packet::first("172.19.0.2".parse::<std::net::IpAddr>().expect("an address"), to.parse().expect("an address"), port)
 }
 
 fn bridge(name: &str) -> Option<String> {

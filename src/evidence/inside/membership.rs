@@ -37,10 +37,12 @@ impl PodUid {
         uid.strip_prefix("pod").is_some_and(|uid| uid == self.0.replace('-', "_"))
     }
 
-    /// Whether a process is in one of this pod's groups, by its `/proc/PID/cgroup`.
+    /// Whether a process is in one of this pod's groups, by its `/proc/PID/cgroup`. CRI-O's monitors of containers may be there, too, and stand in
+    /// the node's namespaces (`conmon_cgroup = "pod"`): they are not the pod's.
     pub fn owns(&self, cgroup: &str) -> ProcResult<bool> {
         let groups = ProcessCGroups::from_buf_read(cgroup.as_bytes())?;
-        Ok(groups.into_iter().any(|group| group.pathname.split('/').any(|directory| self.names(directory))))
+        let is_monitor = |path: &str| path.split('/').any(|directory| directory.starts_with("crio-conmon-"));
+        Ok(groups.into_iter().any(|group| group.pathname.split('/').any(|directory| self.names(directory)) && !is_monitor(&group.pathname)))
     }
 }
 
@@ -52,6 +54,13 @@ mod tests {
 
     fn owns(cgroup: &str) -> bool {
         PodUid::parse(UID).expect("a uid").owns(cgroup).expect("lines of a control group")
+    }
+
+    #[test]
+    fn the_engines_monitor_is_not_the_pods() {
+        let slice = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podb8a6b4c2_1d3e_4f5a_9b7c_0123456789ab.slice";
+        assert!(owns(&format!("0::/{slice}/crio-5d2a.scope\n")));
+        assert!(!owns(&format!("0::/{slice}/crio-conmon-5d2a.scope\n")));
     }
 
     #[test]

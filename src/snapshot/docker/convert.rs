@@ -44,6 +44,7 @@ pub fn engine(info: models::SystemInfo) -> (Text, Engine) {
         rootless: security.iter().any(|o| o.split(',').any(|part| part == "name=rootless" || part == "rootless")),
         // An engine that can tell says so by a warning only.
         filters_bridges: warnings.iter().any(|w| w.contains("bridge-nf-call-iptables is disabled")).then_some(false),
+        firewall: message(&info.firewall_backend.and_then(|f| f.driver).unwrap_or_default()),
         forwards: info.ipv4_forwarding,
         warnings,
     };

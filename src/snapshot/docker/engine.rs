@@ -4,6 +4,7 @@ mod archive;
 mod dial;
 mod endpoint;
 mod error;
+mod events;
 mod load;
 mod log;
 mod ssh;
@@ -20,6 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use dial::{Dialer, Wire};
 pub use endpoint::{Address, Endpoint, Environment, TlsFiles};
 pub use error::{EngineError, OLDEST_API};
+pub use events::{Touched, watch};
 pub use load::load;
 pub use log::log;
 

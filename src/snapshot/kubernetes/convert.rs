@@ -1,5 +1,6 @@
 //! From API objects to the pruned objects of a snapshot. Pure.
 
+mod cluster_policy;
 mod event;
 mod pod;
 mod policy;

@@ -2,6 +2,7 @@
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -59,6 +60,9 @@ pub async fn load(client: &Client, url: &str, namespace: &str) -> Result<Snapsho
         from.whole::<wire::Node>(Kind::Node),
         from.whole::<wire::Namespace>(Kind::Namespace),
         from.all::<wire::NetworkPolicy>(Kind::NetworkPolicy),
+        from.where_served::<wire::AdminNetworkPolicy>(Kind::AdminNetworkPolicy),
+        from.where_served::<wire::BaselineAdminNetworkPolicy>(Kind::BaselineAdminNetworkPolicy),
+        from.where_served::<wire::ClusterNetworkPolicy>(Kind::ClusterNetworkPolicy),
         from.all::<wire::Deployment>(Kind::Deployment),
         from.all::<wire::ReplicaSet>(Kind::ReplicaSet),
         from.all::<wire::StatefulSet>(Kind::StatefulSet),
@@ -131,6 +135,23 @@ impl<'a> Source<'a> {
         .boxed()
     }
 
+    /// A cluster-wide kind that not every API server has. There is no object of it where it has none.
+    fn where_served<K>(&self, kind: Kind) -> BoxFuture<'a, (Kind, Loaded)>
+    where
+        K: Resource + Convert + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+        K::DynamicType: Default,
+    {
+        let (client, to) = (self.client, self.pages.clone());
+        let load = async move {
+            match served::<K>(client).await? {
+                Served::Yes => pages(Api::<K>::all(client.clone()), kind, &to).await.map(|()| Coverage::Complete),
+                Served::No => Ok(Coverage::Complete),
+                Served::Otherwise => Ok(Coverage::Failed(super::served::ANOTHER_VERSION.into())),
+            }
+        };
+        async move { (kind, load.await) }.boxed()
+    }
+
     /// A cluster-wide kind.
     fn whole<K>(&self, kind: Kind) -> BoxFuture<'a, (Kind, Loaded)>
     where
@@ -140,6 +161,41 @@ impl<'a> Source<'a> {
         let (client, to) = (self.client, self.pages.clone());
         async move { (kind, pages(Api::<K>::all(client.clone()), kind, &to).await.map(|()| Coverage::Complete)) }.boxed()
     }
+}
+
+/// Whether an API server has a kind in the version that is read.
+enum Served {
+    Yes,
+    No,
+    /// It has it in other versions alone.
+    Otherwise,
+}
+
+async fn served<K>(client: &Client) -> Result<Served, kube::Error>
+where
+    K: Resource,
+    K::DynamicType: Default,
+{
+    let kind = K::DynamicType::default();
+    let group = match client.request::<APIGroup>(group_of(&K::group(&kind))?).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Served::No),
+        group => group?,
+    };
+    let mut served = Served::No;
+    for version in &group.versions {
+        let resources = client.list_api_group_resources(&version.group_version).await?.resources;
+        if resources.iter().any(|r| r.name == K::plural(&kind)) {
+            if version.version == K::version(&kind) {
+                return Ok(Served::Yes);
+            }
+            served = Served::Otherwise;
+        }
+    }
+    Ok(served)
+}
+
+fn group_of(group: &str) -> Result<http::Request<Vec<u8>>, kube::Error> {
+    http::Request::get(format!("/apis/{group}")).body(Vec::new()).map_err(kube::Error::HttpError)
 }
 
 async fn pages<K>(api: Api<K>, kind: Kind, to: &mpsc::Sender<Vec<Object>>) -> Result<(), kube::Error>

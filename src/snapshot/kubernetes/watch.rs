@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::convert::Convert;
 use super::follow::{Change, Reached, follow};
+use super::served::follow_where_served;
 use super::wire;
 use crate::snapshot::objects::{Key, Kind, Object, ObjectRef};
 use crate::snapshot::{Coverage, Snapshot};
@@ -43,6 +44,9 @@ pub fn all(client: &Client, reached: &Arc<Reached>) -> mpsc::Receiver<Event> {
     start::<wire::Node>(client, Kind::Node, reached, &sender);
     start::<wire::Namespace>(client, Kind::Namespace, reached, &sender);
     start::<wire::NetworkPolicy>(client, Kind::NetworkPolicy, reached, &sender);
+    start_where_served::<wire::AdminNetworkPolicy>(client, Kind::AdminNetworkPolicy, reached, &sender);
+    start_where_served::<wire::BaselineAdminNetworkPolicy>(client, Kind::BaselineAdminNetworkPolicy, reached, &sender);
+    start_where_served::<wire::ClusterNetworkPolicy>(client, Kind::ClusterNetworkPolicy, reached, &sender);
     start::<wire::Deployment>(client, Kind::Deployment, reached, &sender);
     start::<wire::ReplicaSet>(client, Kind::ReplicaSet, reached, &sender);
     start::<wire::StatefulSet>(client, Kind::StatefulSet, reached, &sender);
@@ -58,13 +62,38 @@ where
     K: Resource + Convert + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Default,
 {
+    tokio::spawn(following::<K>(client, kind, reached, sender));
+}
+
+fn start_where_served<K>(client: &Client, kind: Kind, reached: &Arc<Reached>, sender: &mpsc::Sender<Event>)
+where
+    K: Resource + Convert + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K::DynamicType: Default,
+{
+    let again = (client.clone(), reached.clone(), sender.clone());
+    let follow = move || following::<K>(&again.0, kind, &again.1, &again.2);
+    let version = K::version(&K::DynamicType::default()).into_owned();
+    tokio::spawn(follow_where_served(client.clone(), kind, version, reached.clone(), sender.clone(), follow));
+}
+
+/// Follows a kind and puts what changes into the channel.
+fn following<K>(
+    client: &Client,
+    kind: Kind,
+    reached: &Arc<Reached>,
+    sender: &mpsc::Sender<Event>,
+) -> impl Future<Output = ()> + Send + use<K>
+where
+    K: Resource + Convert + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K::DynamicType: Default,
+{
     let put = move |change: Change<K>| match change {
         Change::Changed(object) => Event::Changed(Box::new(object.convert())),
         Change::Removed(key) => Event::Removed(ObjectRef { kind, key }),
         Change::Listed(keys) => Event::Listed(kind, keys),
         Change::Failed(why) => Event::Failed(kind, why),
     };
-    tokio::spawn(follow(Api::<K>::all(client.clone()), super::fields(kind), reached.clone(), sender.clone(), put));
+    follow(Api::<K>::all(client.clone()), super::fields(kind), reached.clone(), sender.clone(), put)
 }
 
 /// What a snapshot holds of a kind and a list did not show.

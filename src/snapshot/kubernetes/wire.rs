@@ -10,8 +10,9 @@ use k8s_openapi::api::{
     apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1 as core, discovery::v1 as discovery,
     networking::v1 as networking,
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as definitions;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference, Time};
 use kube::Resource;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -43,6 +44,14 @@ pub type Ingress = Wire<networking::Ingress, networking::IngressSpec, networking
 pub type IngressClass = Wire<networking::IngressClass, networking::IngressClassSpec, IgnoredAny>;
 /// NetworkPolicy
 pub type NetworkPolicy = Wire<networking::NetworkPolicy, networking::NetworkPolicySpec, IgnoredAny>;
+/// AdminNetworkPolicy
+pub type AdminNetworkPolicy = Wire<policies::Admin, ClusterPolicySpec, IgnoredAny>;
+/// BaselineAdminNetworkPolicy
+pub type BaselineAdminNetworkPolicy = Wire<policies::Baseline, ClusterPolicySpec, IgnoredAny>;
+/// ClusterNetworkPolicy
+pub type ClusterNetworkPolicy = Wire<policies::Cluster, ClusterPolicySpec, IgnoredAny>;
+/// CustomResourceDefinition
+pub type Definition = Wire<definitions::CustomResourceDefinition, DefinitionSpec, IgnoredAny>;
 /// Service
 pub type Service = Wire<core::Service, core::ServiceSpec, core::ServiceStatus>;
 /// Pod
@@ -105,6 +114,32 @@ macro_rules! parts {
 }
 
 parts! {
+    /// Of the spec of a policy of the whole cluster, of any kind and version.
+    ClusterPolicySpec { tier: String, priority: i32, subject: PolicySubject, ingress: Vec<ClusterRule>, egress: Vec<ClusterRule> }
+    /// Of the pods that such a policy is about.
+    PolicySubject { namespaces: LabelSelector, pods: NamespacedPods }
+    /// Of pods by their namespace's labels and their own.
+    NamespacedPods { namespace_selector: LabelSelector, pod_selector: LabelSelector }
+    /// Of a rule of such a policy: v1alpha1 has ports, v1alpha2 has protocols.
+    ClusterRule { action: String, from: Vec<ClusterPeer>, to: Vec<ClusterPeer>, ports: Vec<ClusterPort>, protocols: Vec<Protocol> }
+    /// Of a peer of such a rule.
+    ClusterPeer { namespaces: LabelSelector, pods: NamespacedPods, nodes: LabelSelector, networks: Vec<String> }
+    /// Of a port of such a rule.
+    ClusterPort { port_number: PortNumber, named_port: String, port_range: PortRange }
+    /// Of a port by number.
+    PortNumber { protocol: String, port: i32 }
+    /// Of a range of ports.
+    PortRange { protocol: String, start: i32, end: i32 }
+    /// Of a protocol of such a rule.
+    Protocol { tcp: OfProtocol, udp: OfProtocol, sctp: OfProtocol, destination_named_port: String }
+    /// Of what a rule wants of a protocol.
+    OfProtocol { destination_port: DestinationPort }
+    /// Of a destination port.
+    DestinationPort { number: i32, range: PortRange }
+    /// Of the spec of a CustomResourceDefinition.
+    DefinitionSpec { versions: Vec<DefinitionVersion> }
+    /// Of a version of one.
+    DefinitionVersion { name: String, served: bool }
     /// Of a pod's spec.
     PodSpec {
         node_name: String,
@@ -211,6 +246,35 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         owner_references: meta.owner_references,
         ..ObjectMeta::default()
     })
+}
+
+/// Kinds of the group `policy.networking.k8s.io`, which the API's own types do not have.
+pub mod policies {
+    macro_rules! kinds {
+        ($($(#[$doc:meta])* $name:ident: $kind:literal, $version:literal, $plural:literal;)*) => {$(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl k8s_openapi::Resource for $name {
+                const API_VERSION: &'static str = concat!("policy.networking.k8s.io/", $version);
+                const GROUP: &'static str = "policy.networking.k8s.io";
+                const KIND: &'static str = $kind;
+                const VERSION: &'static str = $version;
+                const URL_PATH_SEGMENT: &'static str = $plural;
+                type Scope = k8s_openapi::ClusterResourceScope;
+            }
+        )*};
+    }
+
+    kinds! {
+        /// AdminNetworkPolicy
+        Admin: "AdminNetworkPolicy", "v1alpha1", "adminnetworkpolicies";
+        /// BaselineAdminNetworkPolicy
+        Baseline: "BaselineAdminNetworkPolicy", "v1alpha1", "baselineadminnetworkpolicies";
+        /// ClusterNetworkPolicy
+        Cluster: "ClusterNetworkPolicy", "v1alpha2", "clusternetworkpolicies";
+    }
 }
 
 macro_rules! resource {

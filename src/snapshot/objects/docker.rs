@@ -43,6 +43,8 @@ pub struct Engine {
     pub rootless: bool,
     /// Whether bridged packets pass through the packet filter (net.bridge.bridge-nf-call-iptables); nothing where it does not say.
     pub filters_bridges: Option<bool>,
+    /// What it writes its rules of the packet filter with, e.g. `iptables` or `nftables` (FirewallBackend.Driver); empty where it does not say.
+    pub firewall: String,
     /// Whether its host forwards IPv4 packets (net.ipv4.ip_forward); nothing where it does not say.
     pub forwards: Option<bool>,
     /// Warnings of the engine about itself.
@@ -53,6 +55,15 @@ impl Engine {
     /// Whether containers live in a virtual machine or a user's own network, so that their addresses cannot be reached from the host.
     pub fn is_apart(&self) -> bool {
         self.rootless || self.operating_system.contains("Docker Desktop")
+    }
+
+    /// Whether its rules are in the chains of iptables; nothing where it does not say. Engines before version 29 know nothing else.
+    pub fn uses_iptables(&self) -> Option<bool> {
+        let major = self.version.split('.').next().and_then(|v| v.parse::<u32>().ok());
+        match self.firewall.as_str() {
+            "" => major.filter(|major| *major < 29).map(|_| true),
+            driver => Some(driver.starts_with("iptables")),
+        }
     }
 }
 
@@ -244,6 +255,11 @@ impl Host {
             Kind::Network => self.networks.iter().map(|n| n.reference()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether packets between containers of one bridge pass the packet filter; nothing where nobody says.
+    pub fn filters_bridges(&self) -> Option<bool> {
+        self.firewall.known().and_then(|f| f.bridged).or(self.engine.filters_bridges)
     }
 
     /// A network by its name.

@@ -60,12 +60,20 @@ pub enum Error {
 /// # Errors
 /// Where that of IPv4 cannot be read in full.
 pub fn read() -> Result<Firewall, Error> {
-    let mut firewall = Firewall { chains: chains(Family::V4)?, ..Firewall::default() };
+    let mut firewall = Firewall { chains: chains(Family::V4)?, bridged: bridged(Path::new("/proc/sys/net")), ..Firewall::default() };
     match chains(Family::V6) {
         Ok(chains) => firewall.chains.extend(chains),
         Err(error) => drop(firewall.unread.insert(Family::V6, error.to_string())),
     }
     Ok(firewall)
+}
+
+/// Whether bridged packets come by, for this thread's network namespace. Without the kernel's module they do not.
+fn bridged(settings: &Path) -> Option<bool> {
+    if settings.is_dir() && !settings.join("bridge").exists() {
+        return Some(false);
+    }
+    std::fs::read_to_string(settings.join("bridge/bridge-nf-call-iptables")).ok().map(|text| text.trim() != "0")
 }
 
 /// The programs of one family: one for each machinery, and the one that a system prefers.

@@ -22,8 +22,6 @@ use crate::probe::{Observation, PodRef, Probe};
 use crate::report::escape;
 use crate::stream::deadline_of;
 
-/// The image that helpers are made of, where none is named.
-pub const IMAGE: &str = concat!("localhost/culprit:", env!("CARGO_PKG_VERSION"));
 /// Label of every helper; its value is the run that it belongs to.
 pub const LABEL: &str = "culprit.dev/helper";
 /// Helpers at once.
@@ -45,9 +43,14 @@ const PROCESSES: i64 = 64;
 /// Why a helper was not asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The engine has no such image. Nothing is pulled that nobody asked for.
-    #[error("the engine has no image {0} for a helper: make it known with `docker pull {0}`, or name another with --helper-image")]
-    NoImage(String),
+    /// The engine has no such image. Nothing is pulled or made that nobody asked for.
+    #[error("the engine has no image {image} for a helper: `{command}`, or name another with --helper-image")]
+    NoImage {
+        /// The image.
+        image: String,
+        /// What makes it known to the engine.
+        command: String,
+    },
     /// The engine refuses, or cannot be asked.
     #[error("a helper cannot be {step}: {source}")]
     Engine {
@@ -87,10 +90,9 @@ struct Helper {
 }
 
 impl Helpers {
-    /// On an engine, of an image: [`IMAGE`] where none is named.
-    pub fn new(docker: Docker, image: Option<String>) -> Self {
+    /// On an engine, of an image that it has: this version's is [`IMAGE`](crate::IMAGE).
+    pub fn new(docker: Docker, image: String) -> Self {
         let run = format!("{:x}-{:x}", Timestamp::now().as_nanosecond(), std::process::id());
-        let image = image.unwrap_or_else(|| IMAGE.to_owned());
         let (swept, open, places) = (Mutex::default(), Mutex::default(), Arc::new(Semaphore::new(AT_ONCE)));
         Helpers(Arc::new(Shared { docker, image, run, swept, open, places }))
     }
@@ -163,7 +165,12 @@ impl Helpers {
     fn named(&self, error: Error) -> Error {
         match error {
             Error::Engine { step: "made", source: bollard::errors::Error::DockerResponseServerError { status_code: 404, .. } } => {
-                Error::NoImage(escape::line(&self.0.image))
+                let image = escape::line(&self.0.image);
+                let command = match self.0.image == crate::IMAGE {
+                    true => format!("docker build --tag {image} {}.git", env!("CARGO_PKG_REPOSITORY")),
+                    false => format!("docker pull {image}"),
+                };
+                Error::NoImage { image, command }
             }
             other => other,
         }
@@ -285,11 +292,11 @@ mod tests {
     #[test]
     fn a_helper_joins_a_network_and_has_no_rights() {
         let place = PodRef { namespace: String::new(), name: "web".into(), uid: "18bd30".into() };
-        let host = configuration(IMAGE, "run", &place).host_config.expect("a configuration of the host");
+        let host = configuration(crate::IMAGE, "run", &place).host_config.expect("a configuration of the host");
         assert_eq!(host.network_mode.as_deref(), Some("container:18bd30"));
         assert_eq!((host.readonly_rootfs, host.auto_remove, host.privileged), (Some(true), Some(true), None));
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
-        let host = configuration(IMAGE, "run", &PodRef::docker_host()).host_config.expect("a configuration of the host");
+        let host = configuration(crate::IMAGE, "run", &PodRef::docker_host()).host_config.expect("a configuration of the host");
         assert_eq!(host.network_mode.as_deref(), Some("host"));
     }
 }

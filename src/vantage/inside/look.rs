@@ -23,8 +23,10 @@ pub fn into(roots: &Roots, whose: &Whose, netlink: Result<OwnedFd, Error>) -> Re
     let by_netlink = netlink.ok().and_then(|socket| super::sockets::listening(socket.as_fd()).ok());
     let sockets = by_netlink.map_or_else(|| tables(&folder), Ok).map_err(Error::Sockets)?;
     let seen = Seen::of(&roots.proc, &members, &sockets);
+    // Some nodes let nobody look at their first process; what started the pod sees as much.
+    let runtime = members::runtime(&roots.proc, &members).map(|pid| roots.proc.join(pid.to_string()));
     let (pod, is_pod) = match whose {
-        Whose::Pod(uid) => (Groups::of(&roots.groups, uid), true),
+        Whose::Pod(uid) => (Groups::of(&roots.groups, uid).or_else(|| Groups::of(&runtime.as_ref()?.join(GROUPS), uid)), true),
         Whose::Network(_) => (None, false),
     };
     Ok(Inside {
@@ -36,7 +38,7 @@ pub fn into(roots: &Roots, whose: &Whose, netlink: Result<OwnedFd, Error>) -> Re
         memory: pod.as_ref().and_then(Groups::memory),
         pressure: pod.as_ref().and_then(Groups::pressure),
         processes: is_pod.then_some(seen.processes),
-        conntrack: conntrack(&roots.proc),
+        conntrack: runtime.iter().chain([&roots.proc.join("1")]).find_map(|process| conntrack(&roots.proc, process)),
         resolver: super::resolver::of(&roots.proc, &members),
     })
 }
@@ -130,11 +132,14 @@ fn open_sockets(folder: &Path) -> io::Result<Open> {
     Ok(open)
 }
 
-/// Tracked connections of the node, which are counted in its first process' namespace.
-fn conntrack(proc: &Path) -> Option<Usage> {
+/// Where a process sees the control groups.
+const GROUPS: &str = "root/sys/fs/cgroup";
+
+/// Tracked connections of the network namespace that a process of the node is in.
+fn conntrack(proc: &Path, process: &Path) -> Option<Usage> {
     let folder = proc.join("sys/net/netfilter");
     let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
-    let first = File::open(proc.join("1/ns/net")).ok()?;
-    let both = within(&first, || Some((read("nf_conntrack_count")?, read("nf_conntrack_max")?)));
+    let namespace = File::open(process.join("ns/net")).ok()?;
+    let both = within(&namespace, || Some((read("nf_conntrack_count")?, read("nf_conntrack_max")?)));
     both.ok().flatten().and_then(|(count, limit)| groups::usage(&count, &limit))
 }

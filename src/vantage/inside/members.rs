@@ -46,11 +46,18 @@ pub fn is_still(proc: &Path, member: Member, whose: &Whose) -> bool {
     Owner::of(proc, whose).has(proc, member.pid) && started(proc, member.pid) == Some(member.started)
 }
 
-/// The process that made the first of these: an engine's helper that holds a container, which lives in the engine's network.
-pub fn parent(proc: &Path, whose: &Whose) -> io::Result<Option<u32>> {
-    let members = of(proc, whose)?;
-    let parent = |member: &Member| process::state(&stat(proc, member.pid)?).ok().map(|state| state.parent);
-    Ok(members.first().and_then(parent).filter(|pid| *pid != 0))
+/// The process outside of these that started them: a container runtime's helper, which stands in the network, the namespaces and the tree of
+/// files of the node or engine.
+pub fn runtime(proc: &Path, members: &[Member]) -> Option<u32> {
+    let mut pid = members.first()?.pid;
+    // Nobody is his own ancestor, but numbers are given anew.
+    for _ in members {
+        pid = process::state(&stat(proc, pid)?).ok()?.parent;
+        if members.iter().all(|member| member.pid != pid) {
+            return Some(pid).filter(|pid| *pid > 0);
+        }
+    }
+    None
 }
 
 /// What tells the processes that are meant.

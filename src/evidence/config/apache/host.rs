@@ -14,8 +14,8 @@ pub type Claims = Vec<(Option<String>, Vec<Listener>)>;
 /// A virtual host, or the server outside of them.
 #[derive(Debug)]
 pub struct Host<'c> {
-    /// Its directives; none of the main server's.
-    pub directives: &'c [Directive],
+    /// Its directives; nothing for the main server.
+    pub directives: Option<&'c [Directive]>,
     /// The requests that reach it.
     pub claims: Claims,
 }
@@ -34,11 +34,11 @@ pub fn hosts<'c>(main: &'c [Directive], listeners: &mut Vec<Listener>, notes: &m
         // The first virtual host of a socket gets what no other one is for.
         let default_at: Vec<Listener> = own.iter().filter(|l| !taken.contains(l)).cloned().collect();
         taken.extend(default_at.iter().cloned());
-        hosts.push(Host { directives: block.inner(), claims: claims(block, &own, default_at, notes) });
+        hosts.push(Host { directives: Some(block.inner()), claims: claims(block, &own, default_at, notes) });
     }
     let of_none: Vec<Listener> = listeners.iter().filter(|l| !taken.contains(l)).cloned().collect();
     if !of_none.is_empty() || listeners.is_empty() {
-        hosts.push(Host { directives: &[], claims: vec![(None, of_none)] });
+        hosts.push(Host { directives: None, claims: vec![(None, of_none)] });
     }
     hosts
 }

@@ -1,6 +1,7 @@
 //! Apache's rules that pass requests on: `ProxyPass`, `ProxyPassMatch` and `RewriteRule … [P]`.
 
 use crate::evidence::config::directive::Directive;
+use crate::evidence::config::limits::{ROUTES, cut};
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::excerpt;
 use crate::snapshot::objects::PathType;
@@ -38,6 +39,9 @@ pub fn rules<'c>(directives: &'c [Directive], notes: &mut Notes) -> Vec<Rule<'c>
             }
             _ => {}
         }
+    }
+    if let Some(first) = directives.first() {
+        cut(&mut rules, ROUTES, "rules", &first.place, notes);
     }
     rules
 }

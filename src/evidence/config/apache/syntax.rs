@@ -13,6 +13,8 @@ const DEPTH: usize = 32;
 const SIZE: usize = 16 << 20;
 /// What one file more is worth, in bytes of text.
 const LOOK: usize = 4096;
+/// How much longer variables may make a line, in bytes.
+const LONGEST: usize = 4096;
 /// Modules that builds have in the program itself, so that no `LoadModule` names them.
 const BUILT_IN: &[&str] =
     &["core_module", "so_module", "http_module", "unixd_module", "log_config_module", "version_module", "watchdog_module", "logio_module"];
@@ -151,11 +153,12 @@ impl<'f> Reader<'f> {
             let value = rest[at + 2..].split_once('}').and_then(|(name, after)| Some((self.variables.get(name)?, after)));
             text.push_str(&rest[..at]);
             match value {
-                Some((value, after)) => {
+                // Variables that are made of themselves grow without end.
+                Some((value, after)) if text.len() + value.len() <= line.len() + LONGEST => {
                     text.push_str(value);
                     rest = after;
                 }
-                None => {
+                _ => {
                     text.push_str("${");
                     rest = &rest[at + 2..];
                 }

@@ -33,22 +33,24 @@ struct Member<'c> {
 }
 
 impl<'c> Balancers<'c> {
-    /// Adds the balancers of a server's directives.
-    pub fn add(&mut self, directives: &'c [Directive]) {
+    /// The balancers of a server's directives.
+    pub fn of(directives: &'c [Directive]) -> Self {
+        let mut balancers: BTreeMap<String, Vec<Member<'c>>> = BTreeMap::new();
         for directive in directives {
             match directive.name.as_str() {
                 "proxy" => {
                     let Some(name) = balancer_name(directive.arg()) else { continue };
                     let members = directive.inner().iter().filter(|d| d.name == "balancermember");
-                    self.0.entry(name).or_default().extend(members.filter_map(|d| member(d, 0)));
+                    balancers.entry(name).or_default().extend(members.filter_map(|d| member(d, 0)));
                 }
                 "balancermember" => {
                     let Some(name) = balancer_name(directive.arg()) else { continue };
-                    self.0.entry(name).or_default().extend(member(directive, 1));
+                    balancers.entry(name).or_default().extend(member(directive, 1));
                 }
                 _ => {}
             }
         }
+        Balancers(balancers)
     }
 }
 
@@ -70,8 +72,8 @@ fn member(directive: &Directive, number: usize) -> Option<Member<'_>> {
 pub struct Within<'c> {
     /// Settings of the virtual host and of the main server, in this order.
     pub settings: [&'c Settings<'c>; 2],
-    /// The balancers that are known there.
-    pub balancers: &'c Balancers<'c>,
+    /// Balancers of the virtual host and of the main server.
+    pub balancers: [&'c Balancers<'c>; 2],
     /// Whether Apache can speak HTTP to upstreams; not known without any `LoadModule`.
     pub has_http: Option<bool>,
 }
@@ -90,7 +92,7 @@ impl Within<'_> {
         let place = &rule.directive.place;
         let written = rule.url.as_deref()?;
         let members: Vec<Member<'_>> = match balancer_name(written) {
-            Some(name) => match self.balancers.0.get(&name) {
+            Some(name) => match self.balancers.iter().find_map(|b| b.0.get(&name)) {
                 Some(members) => members.clone(),
                 None => {
                     notes.add(place, format!("there is no balancer {}", excerpt(&name)));

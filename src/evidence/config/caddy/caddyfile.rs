@@ -8,6 +8,7 @@ use super::parse::{self, Caddyfile, Directive, Site};
 use super::proxy::Proxy;
 use super::scope::Scope;
 use super::site::{Address, Options, addresses, all_listeners};
+use crate::evidence::config::limits::ROUTES;
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::duration;
 use crate::evidence::config::{Configuration, ConfiguredRoute, Files, Listener};
@@ -59,7 +60,7 @@ impl Walk<'_> {
 
     /// Follows the directives of a block. What answers or redirects everything leaves nothing to what comes after it.
     fn block(&mut self, block: &[Directive], outer: &Scope, named: &Named, depth: usize) {
-        if depth > DEEPEST {
+        if depth > DEEPEST || self.routes.len() >= ROUTES {
             return;
         }
         let mut known = named.clone();

@@ -6,6 +6,7 @@ use super::matcher;
 use super::proxy::Proxy;
 use super::scope::Scope;
 use crate::evidence::config::condition::Condition;
+use crate::evidence::config::limits::ROUTES;
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::{bound, duration};
 use crate::evidence::config::tree::Tree;
@@ -78,6 +79,9 @@ impl Walk<'_> {
             return;
         }
         for route in routes {
+            if self.routes.len() >= ROUTES {
+                return;
+            }
             let sets = route.items_of("match");
             let any = (!sets.is_empty()).then(|| Condition::Any(sets.iter().map(|s| set(s, 0)).collect()));
             let mut inner = scope.under(any);

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use crate::evidence::config::limits::{RANGE, SERVERS};
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::authority;
 use crate::evidence::config::{HostHeader, Lookup, Place, Server, Upstream};
 use crate::probe::Scheme;
 
-/// The most ports of a range that are taken.
-const MOST_PORTS: u16 = 64;
 /// The minor version of Caddy 2 since which a server of HTTPS gets its own address as Host header.
 const OWN_HOST_SINCE: u32 = 11;
 
@@ -53,7 +52,11 @@ impl Proxy {
         let Some((host, ports)) = host_and_ports(address, default) else {
             return notes.add(place, format!("the server {text} is not understood"));
         };
-        for port in ports {
+        let left = SERVERS.saturating_sub(self.servers.len());
+        if left < ports.len() {
+            notes.add(place, "there are more servers than are kept");
+        }
+        for port in ports.into_iter().take(left) {
             self.servers.push(Server { host: host.clone(), port, backup: false, place: place.clone(), container: None });
         }
     }
@@ -116,7 +119,7 @@ fn host_and_ports(address: &str, default: u16) -> Option<(String, Vec<u16>)> {
     {
         let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
         let (host, _) = host_and_port(host, default)?;
-        return (first > 0 && first <= last && last - first < MOST_PORTS).then(|| (host, (first..=last).collect()));
+        return (first > 0 && first <= last && last - first < RANGE).then(|| (host, (first..=last).collect()));
     }
     host_and_port(address, default).map(|(host, port)| (host, vec![port]))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::evidence::config::limits::{SERVERS, cut};
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{HostHeader, Lookup, Place, Server, Upstream};
@@ -146,6 +147,7 @@ fn servers(cluster: &Tree, notes: &mut Notes) -> Vec<Server> {
     for address in cluster.items_of("hosts") {
         servers.extend(server(address, false, notes));
     }
+    cut(&mut servers, SERVERS, "servers", &cluster.place, notes);
     servers
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::clusters::Clusters;
 use crate::evidence::config::condition::Condition;
+use crate::evidence::config::limits::ROUTES;
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::text::duration;
 use crate::evidence::config::tree::Tree;
@@ -35,6 +36,10 @@ impl Table<'_> {
             }
             let domains = Condition::Any(host.texts("domains").into_iter().map(domain).collect());
             for route in host.items_of("routes") {
+                if all.len() >= ROUTES {
+                    notes.add(&route.place, "there are more routes than are kept");
+                    return all;
+                }
                 let condition = Condition::All(vec![self.condition.clone(), domains.clone(), matched(route)]);
                 all.extend(self.route(route, &condition, &listeners, notes));
             }

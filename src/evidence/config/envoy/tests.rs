@@ -101,8 +101,6 @@ fn routes_lead_to_the_servers_of_their_clusters() {
         summary(&configuration),
         [
             "shop.example /api -> http api:8000, spare:8000 backup at 8080",
-            "shop.example /api -> http api:8000, spare:8000 backup at 8080",
-            "shop.example / -> http web:3000, new:3000 at 8080",
             "shop.example / -> http web:3000, new:3000 at 8080",
             "any /v[0-9]+/.* -> http  at 8080",
             "22: what asks for the header x-canary is left out",

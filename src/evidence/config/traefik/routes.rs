@@ -6,6 +6,7 @@ use super::dynamic::{Dynamic, Kind, Router, Servers};
 use super::rule;
 use super::startup::{EntryPoint, Startup};
 use crate::evidence::config::condition::Match;
+use crate::evidence::config::limits::{ROUTES, SERVERS};
 use crate::evidence::config::text::duration;
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{ConfiguredRoute, HostHeader, Listener, Lookup, Note, Place, Server, Upstream};
@@ -37,10 +38,10 @@ struct Changes {
 }
 
 impl Told<'_> {
-    /// The routes of all routers.
+    /// The routes of all routers, up to as many as are kept.
     pub fn routes(&self, notes: &mut Vec<Note>) -> Vec<ConfiguredRoute> {
-        let dynamic = self.dynamic.routers.iter();
-        dynamic.flat_map(|(name, router)| self.routes_of(name, router, notes)).collect()
+        let routers = self.dynamic.routers.iter();
+        routers.flat_map(|(name, router)| self.routes_of(name, router, notes)).take(ROUTES).collect()
     }
 
     fn routes_of(&self, name: &str, router: &Router, notes: &mut Vec<Note>) -> Vec<ConfiguredRoute> {
@@ -122,7 +123,7 @@ impl Told<'_> {
             _ => HostHeader::Client,
         };
         let mut servers = Vec::new();
-        for (target, backup) in targets {
+        for (target, backup) in targets.take(SERVERS) {
             if target.scheme == scheme {
                 servers.push(Server { backup, ..target.server.clone() });
             } else {

@@ -94,7 +94,13 @@ pub(super) fn read(files: &Files, container: &Container) -> Result<Startup, Stri
     for (name, provider) in providers {
         match name.to_ascii_lowercase().as_str() {
             _ if provider.as_text() == Some("false") => {}
-            "docker" => startup.docker = Some(docker(provider)),
+            "docker" => {
+                if provider.truth("swarmmode") == Some(true) {
+                    let text = "labels of Swarm services are not read".to_owned();
+                    startup.notes.push(Note { place: provider.place.clone(), text });
+                }
+                startup.docker = Some(docker(provider));
+            }
             "file" => startup.file = file_provider(provider),
             other if NO_PROVIDERS.contains(&other) => {}
             _ => startup.notes.push(Note { place: provider.place.clone(), text: format!("routes from the provider {name} are not read") }),

@@ -367,6 +367,8 @@ fn toml_and_environment_are_read_too() {
 fn what_cannot_be_read_is_said() {
     let failed = |files: &Files, arguments: &[&str]| read(files, &traefik(arguments), &[]).why_unknown().map(str::to_owned);
     assert_eq!(failed(&Files::new(), &["--configFile=/x.yml"]).as_deref(), Some("its configuration file /x.yml could not be read"));
+    let old = Container { image: "traefik:v1.7-alpine".into(), ..traefik(&["--docker"]) };
+    assert_eq!(read(&Files::new(), &old, &[]).why_unknown(), Some("version 1 of Traefik is not understood"));
     let broken = files(&[("/x.yml", "a: [")]);
     assert!(failed(&broken, &["--configfile", "/x.yml"]).is_some_and(|why| why.starts_with("/x.yml:")));
     let configuration = told(&Files::new(), &traefik(&["--providers.file.filename=/dyn.yml", "--providers.consul.endpoints=x"]), vec![]);
