@@ -48,6 +48,8 @@ pub struct LeftOut {
     pub container: String,
     /// Why.
     pub why: Omission,
+    /// The services that it makes, by the names of upstreams: those without servers have none for this reason.
+    pub services: Vec<String>,
 }
 
 /// Why a gateway passes a container over.

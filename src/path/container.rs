@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::gateway::{Entrance, Gateway, Implementation};
 use super::{Backend, Dials, Endpoint, Path, Requests, Route};
-use crate::evidence::config::{self, Configuration, ConfiguredRoute, HostHeader, Listener, Server, Upstream};
+use crate::evidence::config::{self, Configuration, ConfiguredRoute, HostHeader, Listener, Omission, Server, Upstream};
 use crate::fact::Fact;
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::docker::{Container, DEFAULT_BRIDGE, Host, Status};
@@ -128,6 +128,13 @@ impl ContainerRoute {
             }
             None => asked.to_owned(),
         }
+    }
+
+    /// The container that would serve it, where the gateway passes it over and the upstream has no server for that.
+    pub fn left_out(&self) -> Option<(&Arc<Container>, Omission)> {
+        let name = self.upstream.name.as_ref().filter(|_| self.upstream.servers.is_empty())?;
+        let found = self.configuration.left_out.iter().find(|l| l.services.contains(name))?;
+        Some((self.host.container(&found.container)?, found.why))
     }
 
     /// The container whose network namespace the gateway lives in; none where its owner is gone.

@@ -1,8 +1,8 @@
-use super::meant;
+use super::{dialled, meant};
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::ports::{Grade, grade};
 use crate::causes::{Case, Cause, EndpointView, Judgement, Missing, Platform, When};
-use crate::path::ContainerRoute;
+use crate::path::{ContainerRoute, ServerPath};
 use crate::probe::{Observation, Signature};
 use crate::snapshot::objects::docker::{Attachment, Container, NetworkMode};
 
@@ -34,7 +34,7 @@ Name the network: the label `traefik.docker.network=NAME` on the container, or `
 `docker-different-networks`: they share none.
 
 ## Limits
-Where the container does not answer on the shared network either, it is Likely.
+Where the container does not answer on the shared network either, it is Likely; and where the gateway takes any network and its log does not say which.
 ",
     check,
 };
@@ -49,7 +49,41 @@ fn check(case: &Case<'_>) -> Judgement {
         let Some((container, there, shared)) = astray(gateway, &view) else { continue };
         return told(case, route, &view, container, there, shared);
     }
-    Ok(None)
+    picked(case, route, gateway)
+}
+
+/// A gateway that takes any of a container's networks, where requests fail through it alone: which one it took, only its log says.
+fn picked(case: &Case<'_>, route: &ContainerRoute, gateway: &Container) -> Judgement {
+    let is_picked =
+        |s: &&ServerPath| s.server.container.as_ref().is_some_and(|n| route.configuration.picks.iter().any(|p| p.container == *n));
+    let Some(server) = route.servers.iter().find(is_picked) else { return Ok(None) };
+    let Some(container) = server.server.container.as_ref().and_then(|n| route.host.container(n)) else { return Ok(None) };
+    let Some(there) = container.attachments.iter().find(|a| gateway.attachment(&a.network).is_none()) else { return Ok(None) };
+    let direct = dialled::answer_directly(case)?;
+    let Some(direct) = direct.iter().find(|v| v.endpoint.socket().is_some_and(|to| server.leads_to(to))) else { return Ok(None) };
+    let Some(shared) = container.attachments.iter().find(|a| a.has(direct.endpoint.address)) else { return Ok(None) };
+    let said = dialled::last_line(case, route, server, |_, ip| there.has(ip))?;
+    let confidence = if said.is_some() { Confidence::Proven } else { Confidence::Likely };
+    let message = format!(
+        "{} takes any network of {}, which is on {} too, where the gateway is not; on {} the same request is answered.",
+        route.gateway.name, container.name, there.network, shared.network
+    );
+    let mut finding = CAUSE
+        .finding(confidence, message)
+        .object(&route.gateway.reference(), "NetworkSettings.Networks")
+        .object(&container.reference(), "NetworkSettings.Networks")
+        .saw(direct.seen)
+        .states(format!("{} is on {}", container.name, meant::networks_of(container)));
+    if let Some((line, _)) = said {
+        finding = finding.logged(&route.gateway.name, line);
+    }
+    let failing = said.map_or_else(|| case.failing_line(), |(line, _)| format!("log of {}: {line}", route.gateway.name));
+    Ok(finding.proof(failing, direct.seen.to_string()).fix(network_label(container, shared)).into())
+}
+
+fn network_label(container: &Container, shared: &Attachment) -> String {
+    let network = &shared.network;
+    format!("Give {} the label `traefik.docker.network={network}`, or set `--providers.docker.network={network}`.", container.name)
 }
 
 /// The container, its place on a network that the gateway is not on, and its place on one that both are on.
@@ -94,10 +128,7 @@ fn told(
         near.filter(|_| answers).map_or_else(|| format!("{} has {address} on {}", container.name, shared.network), ToString::to_string);
     let finding = finding.proof(view.seen.to_string(), passing);
     Ok(if server.server.container.is_some() {
-        finding.fix(format!(
-            "Give {} the label `traefik.docker.network={}`, or set `--providers.docker.network={}`.",
-            container.name, shared.network, shared.network
-        ))
+        finding.fix(network_label(container, shared))
     } else {
         let name = meant::name_here(route.netns_owner().unwrap_or(&route.gateway), container);
         finding.fix(format!("Write {name}:{} in place of {} at {}.", to.port(), server.server, server.server.place))

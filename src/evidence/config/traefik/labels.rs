@@ -30,10 +30,15 @@ pub(super) struct Labels {
 pub(super) fn read(around: &Surroundings<'_>) -> Labels {
     let mut labels = Labels::default();
     let mut clashes = Clashes::default();
+    let mut passed_over = Vec::new();
     for container in around.containers {
         let mut part = Part::new(around, container);
         if let Some(why) = part.omission() {
+            if matches!(why, Omission::Unhealthy | Omission::Starting) && part.is_meant() {
+                part.read();
+            }
             part.leave_out(why, &mut labels.left_out);
+            passed_over.push(part.dynamic);
             continue;
         }
         part.read();
@@ -44,6 +49,15 @@ pub(super) fn read(around: &Surroundings<'_>) -> Labels {
         clashes.merge(part.dynamic, &mut labels.dynamic);
     }
     clashes.remove(&mut labels.dynamic);
+    // What would be served but for a health check keeps its routes, without servers, so that somebody can be told why they fail.
+    for dynamic in passed_over {
+        for (name, router) in dynamic.routers {
+            labels.dynamic.routers.entry(name).or_insert(router);
+        }
+        for (name, service) in dynamic.services {
+            labels.dynamic.services.entry(name).or_insert(service);
+        }
+    }
     labels
 }
 
@@ -110,7 +124,8 @@ impl<'a> Part<'a> {
     fn leave_out(&self, why: Omission, into: &mut Vec<LeftOut>) {
         if self.is_meant() {
             let name = self.container.name.to_string();
-            into.push(LeftOut { container: name, why });
+            let services = self.dynamic.services.keys().cloned().collect();
+            into.push(LeftOut { container: name, why, services });
         }
     }
 

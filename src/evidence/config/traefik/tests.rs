@@ -160,7 +160,7 @@ fn a_container_without_a_port_has_no_server() {
     let labels = [("traefik.enable", "true"), ("traefik.http.routers.shop.rule", "Host(`a`)")];
     let shop = Container { exposed: vec![], ..container("shop", "172.18.0.3", &labels) };
     let configuration = by_labels(&[], vec![shop.clone()]);
-    assert_eq!(configuration.left_out, [crate::evidence::config::LeftOut { container: "shop".into(), why: Omission::NoPort }]);
+    assert_eq!((configuration.left_out[0].container.as_str(), configuration.left_out[0].why), ("shop", Omission::NoPort));
     assert_eq!(summary(&configuration)[0], "a / -> http  at 80");
     assert!(configuration.notes.iter().any(|n| n.text.contains("no port")));
     // A worker that nobody means to be served is no fault.
