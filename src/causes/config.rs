@@ -1,3 +1,3 @@
 //! Causes in the gateway's own configuration.
 
-super::group![response_header_too_big];
+super::group![gateway_read_timeout_short, response_header_too_big];

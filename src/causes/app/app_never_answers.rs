@@ -63,5 +63,6 @@ fn check(case: &Case<'_>) -> Judgement {
     if let Some(behind) = first.behind() {
         finding = finding.read_log_of(&first).command(behind.exec("cat /proc/1/wchan /proc/net/tcp"));
     }
-    Ok(finding.fix("Find what the application waits for; a liveness probe would restart it.").into())
+    let watch = if case.path.container.is_some() { "health check would show it" } else { "liveness probe would restart it" };
+    Ok(finding.fix(format!("Find what the application waits for; a {watch}.")).into())
 }

@@ -65,10 +65,12 @@ fn check(case: &Case<'_>) -> Judgement {
         .states(format!("the certificate {} {span}", first.name()))
         .proof(first.failure.to_string(), format!("{}, over a certificate that {span}, by a client that checks none", first.answer));
     let address = first.answer.probe.address().map(|a| a.to_string()).unwrap_or_default();
-    let finding = finding.backend(case, "").fix(format!("Renew the certificate that the {} serve and let them load it.", case.members()));
+    let finding = finding.backend(case, "");
     let finding = match case.path.container {
-        Some(_) => finding,
-        None => finding.command(format!("kubectl -n {} get certificates,secrets", case.namespace())),
+        Some(_) => finding.fix("Renew the certificate that the upstream shows and have it taken up there."),
+        None => finding
+            .fix("Renew the certificate that the pods serve and let them load it.")
+            .command(format!("kubectl -n {} get certificates,secrets", case.namespace())),
     };
     Ok(finding
         .command(format!("openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -dates"))

@@ -20,6 +20,10 @@ pub fn remedy(case: &Case<'_>, change: Change<'_>) -> Remedy {
             "Let the gateway pass the client's Host, or send one that the application knows.",
             [format!("{} {}-", rewritten.by.kubectl("annotate"), rewritten.setting)],
         ),
+        Change::WaitFor(time) if upstream::implementation(case) == Implementation::Nginx => Remedy::new(
+            "Let nginx wait longer for this backend.",
+            [annotate_nginx(case, "annotate --overwrite", "proxy-read-timeout", &time.as_secs().to_string())],
+        ),
         Change::WaitFor(_) => Remedy::new("Raise the gateway's limit for answers of this backend.", [describe(case)]),
     }
 }

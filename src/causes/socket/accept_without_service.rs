@@ -87,7 +87,10 @@ fn check(case: &Case<'_>) -> Judgement {
     };
     Ok(finding
         .proof(silence.first.seen.to_string(), passing)
-        .fix("Continue or restart the process; a liveness probe that asks for an answer would have done it.")
+        .fix(match behind {
+            Behind::Pod(_) => "Continue or restart the process; a liveness probe that asks for an answer would have done it.",
+            Behind::Container(_) => "Continue or restart the process; a health check that asks for an answer would have shown it.",
+        })
         .command(look)
         .command(behind.exec("grep State /proc/1/status   # T is stopped, D waits in the kernel"))
         .command(behind.restart())
