@@ -10,6 +10,7 @@
 #[allow(dead_code, reason = "the tests use more of it")]
 mod agents;
 #[path = "../tests/support/many.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod many;
 
 use std::process::{Child, Command, Stdio};

@@ -38,6 +38,8 @@ pub struct Denied<'a> {
     pub by: Option<Arc<ClusterPolicy>>,
     /// The policy of the whole cluster that admits the connection before NetworkPolicies are asked, where it is enforced.
     pub contested_by: Option<Arc<ClusterPolicy>>,
+    /// Whether it is known that there is none such.
+    uncontested: bool,
     direction: Direction,
     /// Whether somebody in the endpoint's pod listens there, where a look showed that.
     listens: Option<bool>,
@@ -57,7 +59,7 @@ impl Denied<'_> {
         let waited = |o: &&Observation| o.signature() == Some(Signature::ReadTimeout) || o.took >= WAITED;
         let inside = gateway_pod(case, self.view.seen).is_some();
         match (self.view.seen.signature(), self.direction) {
-            _ if self.by.is_some() || self.contested_by.is_some() => Confidence::Likely,
+            _ if self.by.is_some() || !self.uncontested => Confidence::Likely,
             _ if inside && !self.all_asked => Confidence::Likely,
             (Some(Signature::ConnTimeout), _) if inside => Confidence::Proven,
             // A reject comes at once; an address that nobody has is looked for first.
@@ -100,7 +102,7 @@ impl Denied<'_> {
 
     /// Whether this pair, which connects, shows that nobody enforces there what denies another one: policies of the same sort, on the same node.
     fn shows_unenforced(&self, other: &Denied<'_>) -> bool {
-        let same_sort = self.by.is_some() == other.by.is_some() && self.contested_by.is_none();
+        let same_sort = self.by.is_some() == other.by.is_some() && (self.by.is_some() || self.uncontested);
         same_sort && self.enforced_on().is_some() && self.enforced_on() == other.enforced_on()
     }
 
@@ -193,16 +195,18 @@ fn pairs<'a>(case: &Case<'a>, direction: Direction, views: impl Iterator<Item = 
                 policies: Vec::new(),
                 by: None,
                 contested_by: None,
+                uncontested: false,
                 direction,
                 listens: None,
                 all_asked: true,
             };
             if let Decision::Denied(policies) = decision {
                 denied.policies = policies;
-                denied.contested_by = match cluster::ask(case.snapshot, Tier::Admin, &connection) {
-                    Fact::Known(Said::Allowed(by)) => Some(by),
-                    _ => None,
-                };
+                match cluster::ask(case.snapshot, Tier::Admin, &connection) {
+                    Fact::Known(Said::Allowed(by)) => denied.contested_by = Some(by),
+                    Fact::Known(Said::Nothing | Said::Denied(_)) => denied.uncontested = true,
+                    Fact::Absent | Fact::NotAsked | Fact::Failed(_) => {}
+                }
                 found.denied.push(denied);
                 continue;
             }
