@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 #[path = "support/pod.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
 mod pod;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -4,8 +4,10 @@ mod container;
 mod publication;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use bollard::models;
+use ipnet::IpNet;
 
 use super::super::objects::Text;
 use super::super::objects::docker::{Engine, Network};
@@ -20,6 +22,7 @@ const LONGEST_MESSAGE: usize = 300;
 
 /// A network as it is listed or inspected; none without a name.
 pub fn network(network: models::Network) -> Option<Network> {
+    let is_bridge = network.driver.as_deref() == Some("bridge") && !network.internal.unwrap_or_default();
     let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
     Some(Network {
         name: filled(network.name)?.into(),
@@ -28,10 +31,17 @@ pub fn network(network: models::Network) -> Option<Network> {
         internal: network.internal.unwrap_or_default(),
         ipv6: network.enable_ipv6.unwrap_or_default(),
         subnets: pools.iter().filter_map(|p| p.subnet.as_deref()?.parse().ok()).collect(),
-        gateways: pools.iter().filter_map(|p| p.gateway.as_deref().and_then(address)).collect(),
+        gateways: pools.iter().filter_map(|p| gateway(p, is_bridge)).collect(),
         options: labels(network.options),
         labels: labels(network.labels),
     })
+}
+
+/// The address of the bridge in a pool. An engine that was just installed does not say that of its default bridge: it is the first one, as the
+/// engine gives it where nobody asks for another.
+fn gateway(pool: &models::IpamConfig, is_bridge: bool) -> Option<IpAddr> {
+    let first = || pool.subnet.as_deref()?.parse::<IpNet>().ok()?.hosts().next();
+    pool.gateway.as_deref().and_then(address).or_else(|| first().filter(|_| is_bridge))
 }
 
 /// The engine, with the name of its host.
