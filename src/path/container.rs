@@ -318,7 +318,7 @@ fn leads(host: &Host, gateway: &Arc<Container>, server: &Server) -> Leads {
     let by_dns = networks.flat_map(|a| host.named(&a.network, name));
     let running = by_link.chain(by_dns).filter(|(c, _)| c.state.status != Status::Exited);
     let mut found: Vec<(Arc<Container>, IpAddr)> = running.filter_map(|(c, a)| Some((c.clone(), a.address.or(a.address6)?))).collect();
-    found.sort_by(|a, b| a.1.cmp(&b.1));
+    found.sort_by_key(|(_, ip)| *ip);
     found.dedup_by_key(|(_, ip)| *ip);
     if found.is_empty() { Leads::Name } else { Leads::Containers(found) }
 }

@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use culprit::vantage::inside::Roots;
 use culprit::probe::PodRef;
+use culprit::vantage::inside::Roots;
 use tempfile::TempDir;
 
 /// The pods; they end with their value.

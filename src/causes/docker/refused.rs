@@ -103,7 +103,7 @@ fn refusal<'a>(
     let told = |c: &&Arc<Container>| (c.command.clone(), c.environment.clone());
     let (command, environment): (Vec<_>, Vec<_>) = members.iter().map(told).unzip();
     let hints = Hints::told(&command.concat(), &environment.concat());
-    let is_young = members.iter().any(|c| settles(&c));
+    let is_young = members.iter().any(settles);
     let mut refused = Refused { route, server, container, view, to, hints, table, elsewhere: None, is_young, members };
     refused.elsewhere = ports::best(case, to.ip(), refused.candidates())?;
     Ok(refused)

@@ -40,7 +40,7 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some(service) = swarm::service(case)? else { return Ok(None) };
     let tasks = service.tasks_seen(case)?;
     let is_local = |o: &&&Observation| o.probe.address().is_some_and(|to| service.container_of(to.ip()).is_some());
-    let (local, remote): (Vec<&Observation>, Vec<&Observation>) = tasks.iter().partition(|o| is_local(&o));
+    let (local, remote): (Vec<&Observation>, Vec<&Observation>) = tasks.iter().partition(|o| is_local(o));
     let lost = |o: &&Observation| o.signature().is_some_and(|s| CAUSE.signatures.contains(&s));
     let (Some(answer), Some(failing)) = (local.first(), remote.first()) else { return Ok(None) };
     if !remote.iter().all(lost) || local.iter().any(|o| o.signature().is_some()) {

@@ -101,7 +101,9 @@ fn of_a_process(case: &Case<'_>) -> Judgement {
             true if counted_up => return Ok(found(case, failing, pod, later, Confidence::Proven).into()),
             // Nobody was killed for the request that failed now.
             true => {}
-            false if ended_early(view.seen) && never_restarted(pod) => return Ok(found(case, failing, pod, later, Confidence::Likely).into()),
+            false if ended_early(view.seen) && never_restarted(pod) => {
+                return Ok(found(case, failing, pod, later, Confidence::Likely).into());
+            }
             false => {}
         }
     }

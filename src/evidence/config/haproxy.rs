@@ -44,7 +44,7 @@ pub fn read(files: &Files, container: &Container, _containers: &[Arc<Container>]
     if sections.is_empty() {
         return Fact::Failed(format!("HAProxy's file {} has no sections", excerpt(&paths[0])));
     }
-    Fact::Known(Walk::over(files, &folder(&paths[0]).to_owned(), &sections, notes))
+    Fact::Known(Walk::over(files, folder(&paths[0]), &sections, notes))
 }
 
 /// The files that the command names, in their order, else the one of common images.

@@ -21,7 +21,7 @@ pub struct Host<'c> {
 }
 
 /// The virtual hosts, and last the main server for the listeners that none of them has.
-pub fn hosts<'c>(main: &'c [Directive], listeners: &mut Vec<Listener>, notes: &mut Notes) -> Vec<Host<'c>> {
+pub fn hosts<'c>(main: &'c [Directive], listeners: &mut [Listener], notes: &mut Notes) -> Vec<Host<'c>> {
     let mut blocks: Vec<&Directive> = main.iter().filter(|d| d.name == "virtualhost" && d.block.is_some()).collect();
     if let Some(first) = blocks.first().map(|b| &b.place) {
         cut(&mut blocks, ROUTES, "virtual hosts", first, notes);
