@@ -47,7 +47,7 @@ fn check(case: &Case<'_>) -> Judgement {
         _ => return Ok(None),
     };
     let gateway = name.route.netns_owner().unwrap_or(&name.route.gateway);
-    let confidence = if name.is_seen() && (gateway.has_dns() || other.is_none()) { Confidence::Proven } else { Confidence::Likely };
+    let confidence = if name.is_certain() && (gateway.has_dns() || other.is_none()) { Confidence::Proven } else { Confidence::Likely };
     let known = match other {
         Some((container, other)) => format!("{} is known there as {other}", container.name),
         None => "no container on this engine goes by it".to_owned(),

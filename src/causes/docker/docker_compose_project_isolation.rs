@@ -41,7 +41,7 @@ fn check(case: &Case<'_>) -> Judgement {
     let Some(name) = meant::unresolved(case)? else { return Ok(None) };
     let Meant::Apart(container) = name.meant else { return Ok(None) };
     let Some((own, other)) = projects_apart(name.route, container) else { return Ok(None) };
-    let confidence = if name.is_seen() { Confidence::Proven } else { Confidence::Likely };
+    let confidence = if name.is_certain() { Confidence::Proven } else { Confidence::Likely };
     let message = format!(
         "{} sends requests to {}, which runs in the Compose project {other}; {} is in the project {own}, and they share no network.",
         name.written(),

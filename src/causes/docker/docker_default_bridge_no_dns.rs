@@ -44,7 +44,7 @@ fn check(case: &Case<'_>) -> Judgement {
         return Ok(None);
     }
     let (Meant::Nameless(container) | Meant::Apart(container)) = name.meant else { return Ok(None) };
-    let confidence = if name.is_seen() { Confidence::Proven } else { Confidence::Likely };
+    let confidence = if name.is_certain() { Confidence::Proven } else { Confidence::Likely };
     let message = format!(
         "{} sends requests to {}, but {} is on the default bridge alone, where containers have no names.",
         name.written(),

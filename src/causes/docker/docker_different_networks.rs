@@ -44,7 +44,7 @@ fn check(case: &Case<'_>) -> Judgement {
         if projects_apart(name.route, container).is_some() {
             return Ok(None);
         }
-        let confidence = if name.is_seen() { Confidence::Proven } else { Confidence::Likely };
+        let confidence = if name.is_certain() { Confidence::Proven } else { Confidence::Likely };
         let finding = name.evidence(CAUSE.finding(confidence, message(name.route, container)));
         return Ok(told(finding, name.route, container, &name.failing_line()).into());
     }

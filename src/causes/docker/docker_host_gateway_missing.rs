@@ -38,7 +38,7 @@ None.
 
 fn check(case: &Case<'_>) -> Judgement {
     let Some(name) = meant::unresolved(case)?.filter(|name| name.meant == Meant::TheHost) else { return Ok(None) };
-    let confidence = if name.is_seen() { Confidence::Proven } else { Confidence::Likely };
+    let confidence = if name.is_certain() { Confidence::Proven } else { Confidence::Likely };
     let gateway = &name.route.gateway;
     let message = format!("{} sends requests to {}, which is not defined in its container.", name.written(), name.name());
     let hosts = match gateway.extra_hosts.len() {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::lost::{self, Lost, Way};
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
-use crate::probe::{PodRef, Signature};
+use crate::probe::{PodRef, Question, Signature};
 use crate::snapshot::objects::docker::Network;
 
 /// See `docs`.
@@ -47,6 +47,13 @@ fn check(case: &Case<'_>) -> Judgement {
             continue;
         }
         let Some(network) = covering(&lost) else { continue };
+        // A single word is a container's name, which the engine gave while that one was there.
+        if lost
+            .lookup
+            .is_some_and(|seen| matches!(&seen.probe.question, Question::Resolve { name, .. } if !name.trim_end_matches('.').contains('.')))
+        {
+            continue;
+        }
         let confidence = match lost.lookup {
             Some(_) => Confidence::Proven,
             None if lost.gateway().attachment(&network.name).is_some() => continue,

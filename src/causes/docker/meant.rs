@@ -37,6 +37,8 @@ pub struct Unresolved<'a> {
     pub said: Option<&'a str>,
     /// Who was probably meant.
     pub meant: Meant<'a>,
+    /// Whether nobody else may be meant as well.
+    sure: bool,
 }
 
 /// Who was probably meant by a name.
@@ -70,13 +72,12 @@ pub fn unresolved<'a>(case: &Case<'a>) -> Result<Option<Unresolved<'a>>, Missing
         let said = |s: &ServerPath| lines.iter().map(|l| l.text.as_str()).rev().find(|line| says_not_found(line, &s.server.host));
         let by_words = names().find_map(|s| Some((s, Some(said(s)?))));
         let found = by_words.or_else(|| names().find(|s| s.leads == Leads::Name).map(|s| (s, None)));
-        return Ok(found.map(|(server, said)| Unresolved { route, server, seen: None, said, meant: meant(route, &server.server.host) }));
+        return Ok(found.map(|(server, said)| Unresolved::of(route, server, None, said)));
     }
     for server in names().filter(|s| s.leads == Leads::Name) {
         let seen = case.ask(lookup(case, &server.server.host))?;
         if matches!(seen.outcome, Outcome::NotResolved(_)) {
-            let meant = meant(route, &server.server.host);
-            return Ok(Some(Unresolved { route, server, seen: Some(seen), said: None, meant }));
+            return Ok(Some(Unresolved::of(route, server, Some(seen), None)));
         }
     }
     Ok(None)
@@ -119,10 +120,11 @@ fn mentions(line: &str, name: &str) -> bool {
     })
 }
 
-fn meant<'a>(route: &'a ContainerRoute, name: &str) -> Meant<'a> {
+/// Who is meant by a name, and whether nobody else may be.
+fn meant<'a>(route: &'a ContainerRoute, name: &str) -> (Meant<'a>, bool) {
     let name = name.trim_end_matches('.');
     if HOST_NAMES.iter().any(|n| n.eq_ignore_ascii_case(name)) {
-        return Meant::TheHost;
+        return (Meant::TheHost, true);
     }
     let gateway = route.netns_owner().unwrap_or(&route.gateway);
     let others = || route.host.containers.iter().filter(|c| c.id != route.gateway.id);
@@ -131,17 +133,36 @@ fn meant<'a>(route: &'a ContainerRoute, name: &str) -> Meant<'a> {
     let mut here: Vec<_> = others().filter(known_here).collect();
     here.sort_by_key(|c| !c.runs());
     if let Some(container) = here.first() {
-        return if container.runs() { Meant::There(container) } else { Meant::Stopped(container) };
+        return (if container.runs() { Meant::There(container) } else { Meant::Stopped(container) }, true);
     }
-    let mut named: Vec<_> = others().filter(|c| is_called(c, name)).collect();
-    named.sort_by_key(|c| (!c.runs(), c.project() != route.gateway.project()));
+    let named = namesakes(route, name);
     match named.first() {
-        Some(container) if gateway.shared_networks(container).next().is_none() && container.runs() => Meant::Apart(container),
-        Some(container) if !container.runs() => Meant::Stopped(container),
-        Some(container) if !gateway.has_dns() => Meant::Nameless(container),
-        Some(container) => Meant::OtherName(container, name_here(gateway, container)),
-        None => nearly(gateway, &mut others(), name),
+        Some(container) if !container.runs() => (Meant::Stopped(container), true),
+        Some(container) if gateway.shared_networks(container).next().is_none() => {
+            let rank = |c: &Arc<Container>| likeness(route, c, name);
+            (Meant::Apart(container), named.iter().filter(|c| rank(c) == rank(container)).count() == 1)
+        }
+        Some(container) if !gateway.has_dns() => (Meant::Nameless(container), true),
+        Some(container) => (Meant::OtherName(container, name_here(gateway, container)), true),
+        None => (nearly(gateway, &mut others(), name), true),
     }
+}
+
+/// The containers that go by a name somewhere, those that are most likely meant first. One that does not run is only meant where it would be
+/// found if it did, or belongs to the gateway's own project: other stacks have a `web` and a `db` of their own.
+fn namesakes<'a>(route: &'a ContainerRoute, name: &str) -> Vec<&'a Arc<Container>> {
+    let gateway = route.netns_owner().unwrap_or(&route.gateway);
+    let own = |c: &Container| gateway.shared_networks(c).next().is_some() || (c.project().is_some() && c.project() == gateway.project());
+    let others = route.host.containers.iter().filter(|c| c.id != route.gateway.id && is_called(c, name));
+    let mut named: Vec<_> = others.filter(|c| c.runs() || own(c)).collect();
+    named.sort_by_key(|c| likeness(route, c, name));
+    named
+}
+
+/// How unlikely it is that a container is meant by a name: those of the gateway's project, then services of Compose for a gateway that is one.
+fn likeness(route: &ContainerRoute, container: &Container, name: &str) -> (bool, bool, bool) {
+    let is_service = route.gateway.project().is_none() || container.service().is_some_and(|s| s.eq_ignore_ascii_case(name));
+    (!container.runs(), container.project() != route.gateway.project(), !is_service)
 }
 
 fn nearly<'a>(gateway: &Container, others: &mut dyn Iterator<Item = &'a Arc<Container>>, name: &str) -> Meant<'a> {
@@ -179,14 +200,19 @@ pub fn name_here(gateway: &Container, container: &Container) -> String {
 }
 
 impl<'a> Unresolved<'a> {
+    fn of(route: &'a ContainerRoute, server: &'a ServerPath, seen: Option<&'a Observation>, said: Option<&'a str>) -> Self {
+        let (meant, sure) = meant(route, &server.server.host);
+        Unresolved { route, server, seen, said, meant, sure }
+    }
+
     /// The name as it is written.
     pub fn name(&self) -> &'a str {
         &self.server.server.host
     }
 
-    /// Whether it was seen to give no address: looked up from inside the gateway, or said by the gateway.
-    pub fn is_seen(&self) -> bool {
-        self.seen.is_some() || self.said.is_some()
+    /// Whether it was seen to give no address, looked up from inside the gateway or said by the gateway; and who is meant is certain.
+    pub fn is_certain(&self) -> bool {
+        self.sure && (self.seen.is_some() || self.said.is_some())
     }
 
     /// Where the name is written: `shop-gateway-1 (/etc/nginx/conf.d/default.conf:5)`.
