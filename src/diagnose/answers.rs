@@ -173,9 +173,11 @@ fn not_found(path: &Path, response: &Response, seen: &Observations, settings: &S
     if direct.iter().any(|d| d.status == response.status) {
         return Answer::Good;
     }
+    // A gateway container's servers are all that it has.
+    let is_listed = path.backend.slices.known().is_some() || path.container.is_some();
     let nobody_else = path.backend.service.is_absent()
         || path.backend.port.is_absent()
-        || (path.backend.slices.known().is_some() && path.backend.ready_endpoints().next().is_none() && !is_external(path, seen));
+        || (is_listed && path.backend.ready_endpoints().next().is_none() && !is_external(path, seen));
     if nobody_else {
         return Answer::Bad;
     }
