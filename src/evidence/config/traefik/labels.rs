@@ -5,6 +5,7 @@ use super::constraints;
 use super::dynamic::{Dynamic, Kind, Router, Servers, Service, Target, qualified, scheme};
 use super::merge::Clashes;
 use super::naming::{default_rule, service_name};
+use super::startup::DEFAULT_RULE;
 use crate::evidence::config::tree::Tree;
 use crate::evidence::config::{LeftOut, Lookup, Note, Omission, Pick, Place, Server};
 use crate::probe::Scheme;
@@ -129,7 +130,16 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Whether nothing asks for the container to be served: Traefik gives each a router under its name all the same, databases among them,
+    /// and nobody counts on those.
+    fn is_served_unasked(&self) -> bool {
+        !self.is_meant() && self.around.docker.default_rule == DEFAULT_RULE
+    }
+
     fn read(&mut self) {
+        if self.is_served_unasked() {
+            return;
+        }
         let has = |path: &str| self.tree.get(path).is_some();
         let other_kinds = ["tcp", "udp"].iter().any(|kind| has(&format!("{kind}.routers")) || has(&format!("{kind}.services")));
         let http = self.tree.get("http").cloned().unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::evidence::config::{Files, Note, Place};
 use crate::snapshot::objects::docker::Container;
 
 /// Default of providers.docker.defaultRule.
-const DEFAULT_RULE: &str = "Host(`{{ normalize .Name }}`)";
+pub(super) const DEFAULT_RULE: &str = "Host(`{{ normalize .Name }}`)";
 /// Where a file is looked for without an option that names one, in this order.
 const FILES: [&str; 6] = [
     "/etc/traefik/traefik.toml",

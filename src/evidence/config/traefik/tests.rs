@@ -101,9 +101,10 @@ fn without_entry_points_there_is_one_at_80() {
 fn a_container_without_a_router_gets_the_default_rule() {
     let mut web = container("shop-web-1", "172.18.0.3", &[("com.docker.compose.project", "shop"), ("com.docker.compose.service", "web")]);
     web.exposed = vec![9000, 8000];
-    let plain = container("my_app", "172.18.0.4", &[]);
-    let configuration = told(&Files::new(), &traefik(&["--providers.docker=true"]), vec![web.clone(), plain]);
-    assert_eq!(summary(&configuration), ["my-app / -> http 172.18.0.4:3000 at 80", "web-shop / -> http 172.18.0.3:8000 at 80"]);
+    let asked = container("my_app", "172.18.0.4", &[("traefik.enable", "true")]);
+    let configuration = told(&Files::new(), &traefik(&["--providers.docker=true"]), vec![web.clone(), asked]);
+    // The other one is served as well, and nobody asked for that.
+    assert_eq!(summary(&configuration), ["my-app / -> http 172.18.0.4:3000 at 80"]);
     let rule = "--providers.docker.defaultrule=Host(`{{ index .Labels \"com.docker.compose.service\" }}.example`)";
     let configuration = told(&Files::new(), &traefik(&["--providers.docker=true", rule]), vec![web.clone()]);
     assert_eq!(summary(&configuration), ["web.example / -> http 172.18.0.3:8000 at 80"]);
@@ -180,7 +181,7 @@ fn containers_that_are_not_healthy_are_left_out() {
         (State { status: Status::Exited, ..State::default() }, Omission::NotRunning),
     ] {
         let configuration = by_labels(&[], vec![with(state.clone())]);
-        assert!(configuration.routes.is_empty());
+        assert!(configuration.routes.iter().all(|r| r.upstream.servers.is_empty()));
         assert_eq!(configuration.left_out[0].why, why);
         assert_eq!(configuration.notes[0].text, format!("container shop is left out: {why}"));
     }
