@@ -49,7 +49,7 @@ pub struct DiagnosisSpec {
 /// Names what is diagnosed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.kind == oldSelf.kind && self.name == oldSelf.name && self.?host.orValue('') == oldSelf.?host.orValue('')",
+    {"rule": "self.kind == oldSelf.kind && self.name == oldSelf.name && has(self.host) == has(oldSelf.host) && (!has(self.host) || self.host == oldSelf.host)",
      "message": "target cannot be changed; make another Diagnosis"},
     {"rule": "(self.kind == 'Container') == has(self.host)", "message": "a Container, and nothing else, has a host"}
 ]))]
