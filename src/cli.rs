@@ -6,6 +6,7 @@ mod agent;
 mod cluster;
 mod containers;
 mod diagnose;
+mod docker;
 mod docs;
 mod duration;
 mod error;
@@ -47,6 +48,8 @@ enum Command {
     Controller(serve::Arguments),
     /// Run the agent of a node: probe from inside its pods for the controller
     Agent(agent::Arguments),
+    /// Watch Docker engines and serve their gateways' Diagnoses
+    Docker(docker::Arguments),
     /// Print the installation
     Manifests(manifests::Arguments),
     /// Print the version
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Controller(arguments) => runtime()?.block_on(serve::run(arguments)),
         Command::Agent(arguments) => runtime()?.block_on(agent::run(arguments)),
+        Command::Docker(arguments) => runtime()?.block_on(docker::run(arguments)),
         Command::Manifests(arguments) => manifests::run(&arguments),
         Command::Version => print(&format!("culprit {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => {

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod connectivity;
 pub mod controller;
 pub mod diagnose;
+pub mod engines;
 pub mod evidence;
 pub mod fact;
 pub mod metrics;
