@@ -174,6 +174,19 @@ fn every_pod_satisfies_the_restricted_standard() {
 }
 
 #[test]
+fn on_a_docker_host_it_has_these_rights_and_no_more() {
+    let compose: Value = serde_yaml::from_str(include_str!("../deploy/compose.yaml")).expect("a Compose file");
+    let service = &compose["services"]["culprit"];
+    assert_eq!(service["image"], culprit::IMAGE);
+    assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]));
+    assert_eq!(service["cap_add"], serde_json::json!(["SYS_ADMIN", "SYS_PTRACE", "NET_RAW", "DAC_READ_SEARCH"]));
+    assert_eq!((&service["read_only"], &service["privileged"]), (&true.into(), &Value::Null));
+    assert_eq!(service["security_opt"], serde_json::json!(["no-new-privileges:true"]));
+    let volumes = service["volumes"].as_array().expect("volumes");
+    assert!(volumes.iter().all(|v| v.as_str().is_some_and(|v| v.ends_with(":ro"))));
+}
+
+#[test]
 fn the_definitions_print_the_columns_of_the_design() {
     for (short, narrow, wide) in [
         ("dx", &["Target", "Verdict", "Cause", "Since", "Age"][..], &["Hop", "Message"][..]),

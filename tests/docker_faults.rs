@@ -216,6 +216,71 @@ fn every_fault_of_containers_is_named_with_its_cause_and_its_mending_is_seen() {
     assert!(failed.is_empty(), "{} faults went wrong:\n{}", failed.len(), failed.join("\n"));
 }
 
+/// A process that ends with its owner.
+struct Service(std::process::Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The document of a gateway as the service has it, until it is as it should be.
+fn served(port: u16, name: &str, is_right: impl Fn(&DiagnosisStatus) -> bool) -> Result<Duration, String> {
+    use std::io::{Read, Write};
+    let begun = Instant::now();
+    loop {
+        let mut text = String::new();
+        if let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) {
+            stream.write_all(b"GET /diagnoses HTTP/1.0\r\n\r\n").expect("a request");
+            let _ = stream.read_to_string(&mut text);
+        }
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        let list: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let document = items.into_iter().find(|d| d["spec"]["target"]["name"] == name);
+        let status: Option<DiagnosisStatus> = document.and_then(|d| serde_json::from_value(d["status"].clone()).ok());
+        match status {
+            Some(status) if is_right(&status) => return Ok(begun.elapsed()),
+            status if begun.elapsed() > PATIENCE => return Err(status.as_ref().map_or_else(|| "no document".into(), show)),
+            _ => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a Docker engine: make docker-test"]
+fn the_service_follows_the_engines_events() {
+    let shop = Fault {
+        name: "followed@nginx".into(),
+        gateways: Vec::new(),
+        gateway: "nginx".into(),
+        alone: false,
+        make: String::new(),
+        mend: String::new(),
+        expect: Expect::default(),
+    };
+    let _ = shop.shell("clean");
+    shop.shell("network $P; app; gateway app:3000").expect("a shop");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    let service = Command::new(env!("CARGO_BIN_EXE_culprit"))
+        .args(["docker", "--listen", &format!("127.0.0.1:{free}"), "--docker-host", &std::env::var("DOCKER_HOST").expect("DOCKER_HOST")])
+        .spawn()
+        .expect("culprit runs");
+    let _service = Service(service);
+    let name = format!("{}-gateway", shop.prefix());
+    let is = |verdict: Verdict, cause: Option<&'static str>| move |s: &DiagnosisStatus| s.verdict == verdict && s.cause.as_deref() == cause;
+    served(free, &name, is(Verdict::Healthy, None)).expect("healthy at first");
+    shop.shell("docker pause $P-app").expect("a pause");
+    let paused = served(free, &name, is(Verdict::Failing, Some("docker-container-paused"))).expect("the pause is seen");
+    shop.shell("docker unpause $P-app").expect("its end");
+    let mended = served(free, &name, is(Verdict::Healthy, None)).expect("the end of the pause is seen");
+    let _ = shop.shell("clean");
+    // Nobody waits for the next interval, which is 30 seconds.
+    assert!(paused < Duration::from_secs(15) && mended < Duration::from_secs(5), "{paused:?}, {mended:?}");
+}
+
 #[test]
 #[ignore = "needs a Docker engine: make docker-test"]
 fn healthy_gateways_of_containers_stay_healthy() {

@@ -8,6 +8,7 @@ use crate::causes::{NO_SUCH_HOST, Observations, endpoint_request, sample};
 use crate::path::{Entrance, Path, landmarks};
 use crate::probe::{Observation, Probe, Question, Request, Scheme, Signature};
 use crate::snapshot::Snapshot;
+use crate::snapshot::objects::docker::Status;
 
 use super::settings::Settings;
 
@@ -84,6 +85,10 @@ pub fn is_cut_short(observation: &Observation, settings: &Settings) -> bool {
 /// Whether the walk shows why requests through the gateway meet silence, for a route that is known to be faster: an endpoint that cannot be
 /// connected to. It proves nothing for others, since what cannot be reached from here may be reached from the gateway, and be slow.
 pub fn explains_silence(path: &Path, seen: &Observations, settings: &Settings) -> bool {
+    // A container that is frozen answers nobody, however long one waits.
+    if path.backend.endpoints.iter().filter_map(|e| e.container.as_ref()).any(|c| c.state.status == Status::Paused) {
+        return true;
+    }
     if settings.usual.is_none() {
         return false;
     }

@@ -172,10 +172,3 @@ rule() { on_host iptables "$@"; }
 
 # Starts the engine again, as an administrator does whose firewall has thrown Docker's rules away.
 restart_engine() { "$RIG/docker-up" --again; }
-
-# host_end NAME: the interface of the engine's host that a container's network ends at.
-host_end() {
-  local index
-  index=$(nsenter -t "$(docker inspect -f '{{.State.Pid}}' "$P-$1")" -n ip -o link show eth0 | sed 's/.*@if\([0-9]*\).*/\1/')
-  on_host ip -o link | awk -F': |@' -v i="$index" '$1 == i {print $2}'
-}
