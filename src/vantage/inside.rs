@@ -36,7 +36,7 @@ use resolver::Names;
 /// A namespace that nobody has asked for so long is left.
 const IDLE: Duration = Duration::from_secs(30);
 /// Namespaces that are entered at once; each has a thread.
-const NAMESPACES: usize = 64;
+const NAMESPACES: usize = 16;
 /// Where all of them are entered, one is left for another so often.
 const CROWDED: Duration = Duration::from_millis(20);
 /// Probes under way at once, in all namespaces.

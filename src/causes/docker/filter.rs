@@ -58,7 +58,11 @@ pub fn blocked<'a>(case: &Case<'a>, point: &Point<'_>) -> Result<Option<Blocked<
             Elsewhere::Unknown if certain && lost.is_silent() => Confidence::Likely,
             // The host's own packets to itself meet the same rule.
             Elsewhere::Lost if certain && lost.is_silent() && matches!(lost.way, Way::Host) => {
-                if by.packets() > 0 { Confidence::Proven } else { Confidence::Likely }
+                if by.packets() > 0 {
+                    Confidence::Proven
+                } else {
+                    Confidence::Likely
+                }
             }
             Elsewhere::Unknown | Elsewhere::Lost => continue,
         };
