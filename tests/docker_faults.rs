@@ -17,7 +17,7 @@ use table::Row;
 /// How long a diagnosis may take to become what it should: containers start, gateways give up on what they wait for.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Faults made at once; more only slow each other down on a small machine.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 /// One file of tests/docker/faults or tests/docker/healthy.
 #[derive(Clone, Debug, Deserialize)]
