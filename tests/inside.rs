@@ -259,14 +259,14 @@ async fn told_when_held(name: &str, happens: impl FnOnce(&mut Pod)) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_dies_between_look_up_and_setns_is_not_asked() {
     let _alone = ALONE.lock().await;
-    let gone = "the pod's process ended meanwhile";
+    let gone = "its process ended meanwhile";
     assert_eq!(told_when_held("dies", Pod::kill).await, gone);
     // Its number is another pod's by then.
     let other = |pod: &mut Pod| pod.set_group("0::/kubepods/burstable/pod11111111-1111-1111-1111-111111111111/1\n");
     assert_eq!(told_when_held("reused", other).await, gone);
     // What was opened is no namespace at all.
     let why = told_when_held("no-namespace", |_| {}).await;
-    assert!(why.starts_with("the pod's network namespace cannot be entered"), "{why}");
+    assert!(why.starts_with("its network namespace cannot be entered"), "{why}");
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn a_namespace_that_vanishes_keeps_nobody_waiting() {
     assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
     assert!(!matches!(answer.outcome, Outcome::Connected), "{answer}");
     for probe in [Probe::connect(at(WEB)), Probe::new(Question::Look(web.clone()))] {
-        assert_eq!(why_not_sent(&pods.ask(&web, &probe).await), "no process of the pod runs on this node");
+        assert_eq!(why_not_sent(&pods.ask(&web, &probe).await), "none of its processes runs on this node");
     }
     for _ in 0..100 {
         if names_of_threads().is_empty() {

@@ -56,14 +56,8 @@ pub fn blocked<'a>(case: &Case<'a>, point: &Point<'_>) -> Result<Option<Blocked<
             Elsewhere::Answered(_) => Confidence::Likely,
             // A port that refuses may be closed.
             Elsewhere::Unknown if certain && lost.is_silent() => Confidence::Likely,
-            // The host's own packets to itself meet the same rule.
-            Elsewhere::Lost if certain && lost.is_silent() && matches!(lost.way, Way::Host) => {
-                if by.packets() > 0 {
-                    Confidence::Proven
-                } else {
-                    Confidence::Likely
-                }
-            }
+            // The host's own packets to itself may meet the same rule.
+            Elsewhere::Lost if certain && lost.is_silent() && matches!(lost.way, Way::Host) => Confidence::Likely,
             Elsewhere::Unknown | Elsewhere::Lost => continue,
         };
         return Ok(Some(Blocked { lost, by, confidence, elsewhere }));
