@@ -41,6 +41,9 @@ deny: ## Licences, bans and sources of dependencies
 bench: ## Benchmarks of analysis, events, prober and agent (docs/benchmarks.md; the last two as root)
 	cargo bench --locked --bench analysis --bench event --bench prober --bench inside --bench agent
 
+bench-docker: ## The same against a Docker engine with many containers (root)
+	benches/docker
+
 bench-real: ## The same against a real API server with 5,000 routes (root)
 	benches/real
 
@@ -63,4 +66,4 @@ down: ## End the clusters of demo and tests
 	INSTANCE=demo $(RIG)/down
 	INSTANCE=test $(RIG)/down
 
-.PHONY: help fmt fmt-check lint unit e2e test docker-test generate check-generated deny bench bench-real image build-rig demo demo-docker down
+.PHONY: help fmt fmt-check lint unit e2e test docker-test generate check-generated deny bench bench-docker bench-real image build-rig demo demo-docker down
