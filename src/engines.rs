@@ -8,6 +8,7 @@
 mod keeper;
 mod serve;
 mod touched;
+mod write;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use tokio::net::TcpListener;
 use crate::metrics::Metrics;
 use crate::snapshot::docker::engine::Connection;
 pub use keeper::Keeper;
+pub use write::Writer;
 
 /// What the service is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Where metrics and documents are served.
     pub address: SocketAddr,
@@ -28,6 +30,8 @@ pub struct Options {
     pub interval: Duration,
     /// Image of helpers, where namespaces cannot be entered.
     pub helper_image: String,
+    /// Where documents are written as resources, if anywhere.
+    pub writer: Option<Writer>,
 }
 
 /// Watches engines until the process is told to end.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::log::{self, LogFormat};
-use super::{CliError, duration};
-use crate::engines::{self, Options};
+use super::{CliError, cluster, duration};
+use crate::engines::{self, Options, Writer};
 use crate::snapshot::docker::engine::{Connection, Endpoint, Environment};
 
 /// Arguments of `culprit docker`.
@@ -24,6 +24,11 @@ pub struct Arguments {
     /// Image of the helper that probes where namespaces cannot be entered
     #[arg(long, value_name = "IMAGE", default_value = crate::IMAGE)]
     helper_image: String,
+    /// Write the Diagnoses as resources, too, into this namespace of the cluster that the kubeconfig names
+    #[arg(long, value_name = "NAMESPACE")]
+    write_diagnoses: Option<String>,
+    #[command(flatten)]
+    cluster: cluster::Arguments,
     /// Format of the log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -39,7 +44,11 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     for host in hosts {
         connections.push(Connection::open(Endpoint::find(host, &environment)?).await?);
     }
-    let options = Options { address: arguments.listen, interval: arguments.interval, helper_image: arguments.helper_image };
+    let writer = match arguments.write_diagnoses {
+        Some(namespace) => Some(Writer::new(cluster::connect(&arguments.cluster).await?.client, namespace)),
+        None => None,
+    };
+    let options = Options { address: arguments.listen, interval: arguments.interval, helper_image: arguments.helper_image, writer };
     engines::run(connections, &options)
         .await
         .map_err(|error| CliError::Controller(format!("{} cannot be served: {error}", arguments.listen)))?;

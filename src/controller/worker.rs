@@ -125,6 +125,10 @@ async fn work(shared: Arc<Shared>, mut leader: watch::Receiver<bool>, mut ended:
 
 /// Brings all Diagnoses of a target up to date. Returns when it is due again, or nothing where it is gone.
 async fn handle(shared: &Shared, target: &ObjectRef) -> Option<Duration> {
+    // Whoever watches that Docker host keeps its Diagnoses.
+    if target.kind.is_of_docker() {
+        return None;
+    }
     let mut documents = shared.state.diagnoses().of(target);
     let exists = target.kind == Kind::Ingress && shared.state.snapshot().ingress(&target.key).known().is_some();
     let out = opted_out(&shared.state.snapshot(), target);

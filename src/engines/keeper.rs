@@ -9,7 +9,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{Options, touched};
+use super::{Options, Writer, touched};
 use crate::api::{Diagnosis, DiagnosisSpec, DiagnosisStatus, Verdict};
 use crate::diagnose::{Conclusion, Settings, succeed, target_of};
 use crate::metrics::Metrics;
@@ -40,6 +40,7 @@ pub struct Keeper {
     connection: Connection,
     interval: Duration,
     helper_image: String,
+    writer: Option<Writer>,
     snapshot: RwLock<Snapshot>,
     containers: tokio::sync::OnceCell<Containers>,
     documents: Mutex<BTreeMap<ObjectRef, Diagnosis>>,
@@ -59,6 +60,7 @@ impl Keeper {
             connection,
             interval: options.interval,
             helper_image: options.helper_image.clone(),
+            writer: options.writer.clone(),
             snapshot: RwLock::default(),
             containers: tokio::sync::OnceCell::new(),
             documents: Mutex::default(),
@@ -78,7 +80,7 @@ impl Keeper {
         loop {
             if let Err(error) = self.look(&changes).await {
                 tracing::warn!(%error, "the engine could not be read");
-                self.lose(&error);
+                self.lose(&error).await;
                 tokio::time::sleep(RETRY).await;
                 changes = BTreeSet::from([Touched::Everything]);
                 continue;
@@ -130,7 +132,7 @@ impl Keeper {
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
         targets.extend(self.lend(|s| touched::touched(s, &host, changes)));
         let all: BTreeSet<ObjectRef> = touched::gateways(&host).collect();
-        self.kept().retain(|target, _| all.contains(target));
+        self.forget(&all).await;
         // A gateway that was not there before has no document yet.
         targets.extend(all.iter().filter(|target| !self.kept().contains_key(*target)).cloned());
         let changed = Instant::now();
@@ -166,25 +168,38 @@ impl Keeper {
                 tokio::time::sleep(SETTLE.saturating_sub(changed.elapsed()).min(Duration::from_millis(500))).await;
                 continue;
             }
-            return self.keep(target, &before, conclusion);
+            return self.keep(target, &before, conclusion).await;
         }
     }
 
-    fn keep(&self, target: &ObjectRef, before: &DiagnosisStatus, conclusion: Conclusion) {
+    async fn keep(&self, target: &ObjectRef, before: &DiagnosisStatus, conclusion: Conclusion) {
         let status = succeed(before, conclusion, Timestamp::now(), None);
         if status.verdict != before.verdict || status.cause != before.cause {
             tracing::info!(%target, verdict = %status.verdict, cause = status.cause.as_deref().unwrap_or("-"), "diagnosed");
         }
         let spec = DiagnosisSpec { target: target_of(target), ..DiagnosisSpec::default() };
-        self.kept().insert(target.clone(), document::of(target, spec, status));
+        self.kept().insert(target.clone(), document::of(target, spec, status.clone()));
+        if let Some(writer) = &self.writer {
+            writer.write(target, &status).await;
+        }
+    }
+
+    /// Forgets gateways that are gone. Their resources stay, since nothing is ever deleted, and say so.
+    async fn forget(&self, all: &BTreeSet<ObjectRef>) {
+        let gone: Vec<ObjectRef> = self.kept().keys().filter(|target| !all.contains(*target)).cloned().collect();
+        for target in gone {
+            let before = self.kept().get(&target).and_then(|d| d.status.clone()).unwrap_or_default();
+            self.keep(&target, &before, Conclusion::unseen(&target, format!("{target} is no gateway any more"))).await;
+            self.kept().remove(&target);
+        }
     }
 
     /// Nothing is known any more while the engine does not answer.
-    fn lose(&self, error: &EngineError) {
+    async fn lose(&self, error: &EngineError) {
         let targets: Vec<ObjectRef> = self.kept().keys().cloned().collect();
         for target in targets {
             let before = self.kept().get(&target).and_then(|d| d.status.clone()).unwrap_or_default();
-            self.keep(&target, &before, Conclusion::unseen(&target, error.to_string()));
+            self.keep(&target, &before, Conclusion::unseen(&target, error.to_string())).await;
         }
     }
 
