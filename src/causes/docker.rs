@@ -5,7 +5,7 @@ mod filter;
 mod host;
 mod lost;
 mod meant;
-mod refused;
+pub(super) mod refused;
 mod serves;
 mod state;
 mod swarm;

@@ -1,6 +1,7 @@
 use jiff::SignedDuration;
 
 use crate::api::{Confidence, Hop, Severity};
+use crate::causes::docker::refused::{self, Fault};
 use crate::causes::ports::{self, Table};
 use crate::causes::{Case, Cause, EndpointView, Judgement, Platform, When};
 use crate::evidence::inside::Listens;
@@ -10,11 +11,11 @@ use crate::snapshot::objects::{ContainerState, Pod};
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
     slug: "app-not-listening-yet",
-    summary: "the program in the pod runs and has not opened its port",
+    summary: "the program in the pod or container runs and has not opened its port",
     hop: Hop::Socket,
     severity: Severity::Error,
     when: When::NotWorking,
-    platform: Platform::Kubernetes,
+    platform: Platform::Everywhere,
     signatures: &[Signature::Refused],
     explains: &["eps-all-not-ready", "readiness-probe-misconfigured"],
     since: "0.1.0",
@@ -49,6 +50,9 @@ const YOUNG: SignedDuration = SignedDuration::from_mins(5);
 const NEWBORN: SignedDuration = SignedDuration::from_secs(10);
 
 fn check(case: &Case<'_>) -> Judgement {
+    if case.platform() == Platform::Docker {
+        return of_container(case);
+    }
     let (ready, walked) = ports::walked(case)?;
     let refuses = |v: &&EndpointView<'_>| v.seen.signature() == Some(Signature::Refused);
     let suspect =
@@ -82,6 +86,26 @@ fn check(case: &Case<'_>) -> Judgement {
         .proof(view.seen.to_string(), line)
         .fix("Wait until it listens, and let a readiness probe keep requests away until then; its log says what it waits for.");
     Ok(finding.command(format!("kubectl -n {} logs {} --all-containers --tail=50", pod.meta.namespace, pod.meta.name)).into())
+}
+
+/// A container of a Docker engine that runs for longer than programs take to start, with nobody in it who listens.
+fn of_container(case: &Case<'_>) -> Judgement {
+    let Some(refused) = refused::refused(case)?.filter(|r| r.fault() == Fault::NotListening) else { return Ok(None) };
+    let Some(table) = refused.table else { return Ok(None) };
+    let (container, seen) = (refused.container, refused.view.seen);
+    let is_young = container.state.started.is_some_and(|at| seen.at.duration_since(at).abs() < YOUNG);
+    let confidence = if is_young { Confidence::Proven } else { Confidence::Likely };
+    let message = format!("{}, where {} refuses: its program runs and has not opened a port.", refused.sends(), container.name);
+    let line = table.closed_line(None);
+    Ok(CAUSE
+        .finding(confidence, message)
+        .object(&container.reference(), "Config.Cmd")
+        .saw(seen)
+        .looked(table.look, line.clone())
+        .proof(seen.to_string(), line)
+        .fix("Wait until it listens; its log says what it waits for. A health check with `depends_on: {condition: service_healthy}` keeps the gateway waiting as well.")
+        .command(format!("docker logs --tail 50 {}", container.name))
+        .into())
 }
 
 /// For how long the container that was started last runs.
