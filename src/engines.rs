@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::controller::terminated;
 use crate::metrics::Metrics;
 use crate::snapshot::docker::engine::Connection;
 pub use keeper::Keeper;
@@ -47,19 +48,9 @@ pub async fn run(connections: Vec<Connection>, options: &Options) -> std::io::Re
     let watching = futures::future::join_all(keepers.iter().map(|keeper| keeper.watch()));
     tokio::select! {
         _ = watching => {}
-        () = ended() => {}
+        () = terminated() => {}
     }
     served.abort();
     futures::future::join_all(keepers.iter().map(|keeper| keeper.close())).await;
     Ok(())
-}
-
-/// Whether the process was told to end.
-async fn ended() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }

@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "controller/placing.rs",
     "diagnose.rs",
     "diagnose",
+    "engines/touched.rs",
     "evidence.rs",
     "evidence",
     "fact.rs",

@@ -7,7 +7,6 @@ use crate::causes::{Behind, Case, EndpointView, Missing};
 use crate::evidence::inside::Inside;
 use crate::probe::{Observation, Outcome, PodRef, Probe, Question, Signature};
 use crate::snapshot::objects::Pod;
-use crate::snapshot::objects::docker::Container;
 
 /// A pod as it was seen from inside.
 #[derive(Clone, Copy, Debug)]
@@ -45,16 +44,6 @@ impl<'a> Case<'a> {
         let answer = self.ask(asked.again(BETWEEN))?;
         let look = possible(self.looked(look_probe(&behind.inside(), self.timeout).again(BETWEEN)))?;
         Ok(look.map(|look| (answer, look)))
-    }
-
-    /// Looks into a container of a Docker engine, as [`Case::look`] does into a pod.
-    pub fn look_container(&self, container: &Container) -> Result<Look<'a>, Missing> {
-        self.look_into(&PodRef::of_container(container))
-    }
-
-    /// The same; nothing where nobody can look.
-    pub fn look_container_if_possible(&self, container: &Container) -> Result<Option<Look<'a>>, Missing> {
-        possible(self.look_container(container))
     }
 
     /// Looks into the network that a Docker engine itself lives in; nothing where nobody can look.

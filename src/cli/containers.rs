@@ -15,13 +15,12 @@ use crate::path::container::implementation;
 use crate::probe::PodRef;
 use crate::report::document::Shape;
 use crate::snapshot::Snapshot;
+use crate::snapshot::docker::UPSTREAM;
 use crate::snapshot::docker::engine::{self, Connection, Endpoint, Environment};
-use crate::snapshot::docker::{UPSTREAM, assemble};
 use crate::snapshot::objects::docker::{Container, Host};
 use crate::snapshot::objects::{Kind, ObjectRef};
 use crate::vantage::Vantage;
-use crate::vantage::container::{Containers, Helpers, Home};
-use crate::vantage::inside::Roots;
+use crate::vantage::container::Containers;
 
 /// Which gateways of an engine are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,14 +146,9 @@ async fn look(
     };
     let inventory = engine::load(connection, &names).await;
     reading.finish();
-    let mut inventory = inventory?;
-    let home = Home::of(&connection.endpoint().address.to_string(), &inventory.engine);
-    let helpers = Helpers::new(connection.docker().clone(), arguments.helper_image.clone());
-    let containers = Containers::new(Roots::of_machine(), home, Box::new(connection.clone())).helped_by(helpers);
-    if let Some(any) = inventory.containers.iter().find(|c| c.runs()) {
-        inventory.firewall = containers.firewall(&PodRef::of_container(any)).await;
-    }
-    let host = assemble(inventory);
+    let inventory = inventory?;
+    let containers = Containers::of_engine(connection, &inventory.engine, &arguments.helper_image);
+    let host = containers.host(inventory).await;
     let targets = asked.of(&host)?;
     let gateway =
         |target: &ObjectRef| host.container(&target.key.name).map(|c| PodRef::of_container(c)).unwrap_or_else(PodRef::docker_host);

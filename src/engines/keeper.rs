@@ -16,12 +16,10 @@ use crate::metrics::Metrics;
 use crate::probe::PodRef;
 use crate::report::document;
 use crate::snapshot::Snapshot;
-use crate::snapshot::docker::assemble;
 use crate::snapshot::docker::engine::{self, Connection, EngineError, Touched};
 use crate::snapshot::objects::ObjectRef;
 use crate::snapshot::objects::docker::Host;
-use crate::vantage::container::{Containers, Helpers, Home};
-use crate::vantage::inside::Roots;
+use crate::vantage::container::Containers;
 use crate::vantage::{self, Lends};
 
 /// Events that come together are handled together.
@@ -142,17 +140,11 @@ impl Keeper {
     }
 
     async fn read(&self) -> Result<Host, EngineError> {
-        let mut inventory = engine::load(&self.connection, &BTreeSet::new()).await?;
-        let home = Home::of(&self.connection.endpoint().address.to_string(), &inventory.engine);
-        let containers = self.containers.get_or_init(|| async {
-            let helpers = Helpers::new(self.connection.docker().clone(), self.helper_image.clone());
-            Containers::new(Roots::of_machine(), home, Box::new(self.connection.clone())).helped_by(helpers)
-        });
-        let containers = containers.await;
-        if let Some(any) = inventory.containers.iter().find(|c| c.runs()) {
-            inventory.firewall = containers.firewall(&PodRef::of_container(any)).await;
-        }
-        Ok(assemble(inventory))
+        let inventory = engine::load(&self.connection, &BTreeSet::new()).await?;
+        let engine = &inventory.engine;
+        let containers =
+            self.containers.get_or_init(|| async { Containers::of_engine(&self.connection, engine, &self.helper_image) }).await;
+        Ok(containers.host(inventory).await)
     }
 
     async fn bring_up_to_date(&self, host: &Host, target: &ObjectRef, changed: Instant) {

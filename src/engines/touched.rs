@@ -1,5 +1,6 @@
 //! Which gateways of a host a change touches. Pure.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -19,11 +20,18 @@ pub fn touched(snapshot: &Snapshot, host: &Host, changes: &BTreeSet<Touched>) ->
     if changes.contains(&Touched::Everything) {
         return gateways(host).collect();
     }
-    gateways(host).filter(|gateway| changes.iter().any(|change| is_touched(snapshot, host, gateway, change))).collect()
+    gateways(host).filter(|gateway| is_touched_by_any(snapshot, host, gateway, changes)).collect()
 }
 
-fn is_touched(snapshot: &Snapshot, host: &Host, gateway: &ObjectRef, change: &Touched) -> bool {
+fn is_touched_by_any(snapshot: &Snapshot, host: &Host, gateway: &ObjectRef, changes: &BTreeSet<Touched>) -> bool {
     let Some(container) = host.container(&gateway.key.name) else { return true };
+    // Resolved once, and only where a change is not the gateway's own.
+    let paths = LazyCell::new(|| path::resolve(snapshot, gateway));
+    let leads_to = |other: &Arc<Container>| paths.known().is_none_or(|paths| paths.iter().any(|path| leads_to(path, other)));
+    changes.iter().any(|change| is_touched(host, container, change, leads_to))
+}
+
+fn is_touched(host: &Host, container: &Arc<Container>, change: &Touched, leads_to: impl Fn(&Arc<Container>) -> bool) -> bool {
     let (network, id) = match change {
         Touched::Everything => return true,
         Touched::Container(id) => (None, Some(id)),
@@ -33,11 +41,7 @@ fn is_touched(snapshot: &Snapshot, host: &Host, gateway: &ObjectRef, change: &To
         return true;
     }
     let Some(other) = id.and_then(|id| host.container(id)) else { return false };
-    if other.id == container.id || host.netns_owner(container).is_some_and(|owner| owner.id == other.id) {
-        return true;
-    }
-    let paths = path::resolve(snapshot, gateway);
-    paths.known().is_none_or(|paths| paths.iter().any(|path| leads_to(path, other)))
+    other.id == container.id || host.netns_owner(container).is_some_and(|owner| owner.id == other.id) || leads_to(other)
 }
 
 /// Whether a path's servers lead to a container, or name it, or lead nowhere that is known: then it may be the one that is missing.

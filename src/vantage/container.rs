@@ -25,6 +25,9 @@ use crate::evidence::firewall::Firewall;
 use crate::evidence::inside::membership::PodUid;
 use crate::fact::Fact;
 use crate::probe::{LogLine, Observation, Outcome, PodRef, Probe, Question};
+use crate::snapshot::docker::engine::Connection;
+use crate::snapshot::docker::{Inventory, assemble};
+use crate::snapshot::objects::docker::{Engine, Host};
 pub use helper::{Helpers, LABEL as HELPER_LABEL};
 pub use home::Home;
 
@@ -64,6 +67,13 @@ impl Containers {
         Containers { pods, home, logs, entered, helpers: None, apart: Mutex::default() }
     }
 
+    /// Of the engine that a connection leads to, as this machine sees it, with helpers of an image where namespaces cannot be entered.
+    pub fn of_engine(connection: &Connection, engine: &Engine, helper_image: &str) -> Self {
+        let home = Home::of(&connection.endpoint().address.to_string(), engine);
+        let helpers = Helpers::new(connection.docker().clone(), helper_image.to_owned());
+        Containers::new(Roots::of_machine(), home, Box::new(connection.clone())).helped_by(helpers)
+    }
+
     /// Asks helpers where namespaces cannot be entered.
     #[must_use]
     pub fn helped_by(self, helpers: Helpers) -> Self {
@@ -90,6 +100,14 @@ impl Containers {
             Ok(Err(error)) => Fact::Failed(error.to_string()),
             Err(error) => Fact::Failed(format!("{}: {error}", PodRef::docker_host())),
         }
+    }
+
+    /// What was read of the engine as a host, with the packet filter, which its API does not tell.
+    pub async fn host(&self, mut inventory: Inventory) -> Host {
+        if let Some(any) = inventory.containers.iter().find(|c| c.runs()) {
+            inventory.firewall = self.firewall(&PodRef::of_container(any)).await;
+        }
+        assemble(inventory)
     }
 
     /// Sends one probe from inside a container, or from the engine's host.

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::state;
 use crate::api::Confidence;
 use crate::causes::ports::{self, Elsewhere, Grade, Hints, Source, Table};
-use crate::causes::{Case, EndpointView, FindingBuilder, Missing};
+use crate::causes::{Behind, Case, EndpointView, FindingBuilder, Missing};
 use crate::evidence::inside::Listens;
 use crate::path::{ContainerRoute, ServerPath};
 use crate::probe::Signature;
@@ -99,7 +99,7 @@ fn refusal<'a>(
     members: Vec<&'a Arc<Container>>,
 ) -> Result<Refused<'a>, Missing> {
     let settles = |c: &&Arc<Container>| c.state.started.is_some_and(|at| view.seen.at.duration_since(at).abs() < SETTLING);
-    let table = case.look_container_if_possible(container)?.map(|look| Table::of(look, to.ip(), to.port()));
+    let table = case.look_behind(Behind::Container(container))?.map(|look| Table::of(look, to.ip(), to.port()));
     let told = |c: &&Arc<Container>| (c.command.clone(), c.environment.clone());
     let (command, environment): (Vec<_>, Vec<_>) = members.iter().map(told).unzip();
     let hints = Hints::told(&command.concat(), &environment.concat());
