@@ -166,7 +166,9 @@ impl Fault {
     /// What is wrong with a healthy one.
     fn stays_healthy(&self) -> Option<String> {
         let _ = self.shell("clean");
-        let wrong = self.shell(&self.make).err().or_else(|| match self.until(|s| s.verdict == Verdict::Healthy) {
+        // What was only just started does not listen yet, and that is no look-alike but a fault.
+        let made = self.shell(&format!("{}\nsleep 1", self.make.trim_end()));
+        let wrong = made.err().or_else(|| match self.until(|s| s.verdict == Verdict::Healthy) {
             Err(last) => Some(last),
             Ok((status, _)) if !status.findings.is_empty() => Some(show(&status)),
             Ok((_, before)) => before.iter().find(|s| s.cause.is_some()).map(|s| format!("first it said {}", show(s))),
