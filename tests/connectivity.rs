@@ -133,10 +133,16 @@ fn planned(snapshot: &Snapshot, namespace: &str, yaml: &str) -> Result<Plan, Rej
 }
 
 fn judged(snapshot: &Snapshot, namespace: &str, yaml: &str, network: &Network) -> Judged {
+    judged_later(snapshot, snapshot, namespace, yaml, network)
+}
+
+/// Planned and asked over one snapshot, and judged over another.
+fn judged_later(snapshot: &Snapshot, later: &Snapshot, namespace: &str, yaml: &str, network: &Network) -> Judged {
     let plan = planned(snapshot, namespace, yaml).expect("it can be asked");
     let expect = spec(yaml).expect;
-    let answers = futures::executor::block_on(connectivity::run(snapshot, &plan, expect, network));
-    connectivity::judge(snapshot, &plan, expect, &answers)
+    let clock = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let answers = clock.block_on(connectivity::run(snapshot, &plan, expect, network));
+    connectivity::judge(later, &plan, expect, &answers)
 }
 
 const NODES: &str = "{from: {nodes: {}}, to: {nodes: {}}}";
@@ -182,6 +188,20 @@ fn what_no_agent_asked_is_unknown_and_never_healthy() {
     let judged = judged(&cluster(""), "culprit-system", NODES, &Network { broken: broken.into(), ..Network::default() });
     assert_eq!((judged.verdict, judged.pairs.unknown), (Verdict::Unknown, 2));
     assert!(judged.message.contains("node node3 has no agent"), "{}", judged.message);
+}
+
+#[test]
+fn a_pod_that_goes_while_it_is_asked_is_no_outage() {
+    let network = || Network { broken: [(("*", "10.244.2.9"), lost())].into(), ..Network::default() };
+    let mut later = cluster("");
+    let agent = later.pods_in("culprit-agents").find(|p| p.meta.name.as_str() == "agent-2").expect("an agent").reference();
+    later.remove(&agent);
+    let gone = judged_later(&cluster(""), &later, "culprit-system", NODES, &network());
+    assert_eq!((gone.verdict, gone.cause, gone.pairs.failing), (Verdict::Unknown, None, 0));
+    assert!(gone.message.contains("agent-2 went while it was asked"), "{}", gone.message);
+    // It is there and nobody reaches it.
+    let there = judged(&cluster(""), "culprit-system", NODES, &network());
+    assert_eq!((there.verdict, there.pairs.failing), (Verdict::Degraded, 2));
 }
 
 #[test]

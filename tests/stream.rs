@@ -86,10 +86,12 @@ async fn what_is_never_answered_ends_with_its_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_leaves_finishes_what_is_under_way_and_takes_nothing_new() {
     let rig = Rig::new().await;
-    let agent = rig.connected().await;
+    let script = Arc::new(Script::default());
+    let agent = rig.session(script.clone());
+    rig.until("node1 is connected", || rig.agents.has("node1")).await;
     let slow = connect(SLOW);
     let (answer, later) = tokio::join!(rig.ask(&slow), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        rig.until("it is asked", || script.asked.load(Ordering::Relaxed) == 1).await;
         agent.ended.cancel();
         rig.until("node1 is gone", || !rig.agents.has("node1")).await;
         rig.ask(&connect(80)).await

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::plan::{Address, Pair, Place, Plan, Spot};
 use crate::api::{Expectation, FailingPair, PairSummary, ReplicaStatus, Verdict};
+use crate::path::dns;
 use crate::path::policy::cluster::{self, Connection};
 use crate::path::policy::{self, Decision, Direction, Peer};
 use crate::probe::{DnsFailure, Observation, Outcome, Signature};
 use crate::snapshot::Snapshot;
-use crate::snapshot::objects::{Text, Transport};
+use crate::snapshot::objects::{Pod, Text, Transport};
 
 /// Failing pairs that a status names.
 const NAMED: usize = 20;
@@ -72,7 +73,7 @@ pub fn judge(snapshot: &Snapshot, plan: &Plan, expect: Expectation, answers: &An
             }
         }
     }
-    let names = names(plan, answers);
+    let names = names(snapshot, plan, answers);
     judged.dns = names.replicas;
     let failing = judged.pairs.failing + names.failed;
     let passing = judged.pairs.passing + names.answered;
@@ -100,6 +101,11 @@ pub fn judge(snapshot: &Snapshot, plan: &Plan, expect: Expectation, answers: &An
 
 fn state(snapshot: &Snapshot, place: &Place, spot: &Spot, expect: Expectation, seen: &Observation) -> State {
     let failing = |why: String, cause| State::Failing { why, cause };
+    if seen.outcome != Outcome::Connected
+        && let Some(why) = gone(snapshot, place, spot)
+    {
+        return State::Unknown(why);
+    }
     match (expect, &seen.outcome) {
         (_, Outcome::NotSent(why)) => State::Unknown(why.clone()),
         (Expectation::Allowed, Outcome::Connected) => State::AsExpected,
@@ -114,6 +120,21 @@ fn state(snapshot: &Snapshot, place: &Place, spot: &Spot, expect: Expectation, s
             None => failing(seen.outcome_text(), None),
         },
     }
+}
+
+/// Why what does not connect says nothing of a pair: one of its pods went, or began anew, while it was asked.
+fn gone(snapshot: &Snapshot, place: &Place, spot: &Spot) -> Option<String> {
+    let pods = [Some(&place.declared), spot.pod.as_ref()];
+    let went = pods.into_iter().flatten().find(|planned| !is_as_planned(snapshot, planned))?;
+    Some(format!("{} went while it was asked", went.reference()))
+}
+
+fn is_as_planned(snapshot: &Snapshot, planned: &Pod) -> bool {
+    let now = snapshot.pod(&planned.meta.key());
+    let restarts = |pod: &Pod| pod.containers.iter().map(|c| c.restarts).sum::<i32>();
+    let is_same = |now: &Pod| now.meta.uid == planned.meta.uid && now.ips == planned.ips && restarts(now) == restarts(planned);
+    // What cannot be read any more is not known to have gone.
+    now.why_unknown().is_some() || now.known().is_some_and(|now| is_same(now) && now.runs() && !now.meta.deleting)
 }
 
 /// The policies that keep a pair apart, in words, and the cause that stands for them. What stands behind a Service's address is what policies are
@@ -217,8 +238,9 @@ struct Names {
     replicas: Vec<ReplicaStatus>,
 }
 
-fn names(plan: &Plan, answers: &Answers) -> Names {
+fn names(snapshot: &Snapshot, plan: &Plan, answers: &Answers) -> Names {
     let mut names = Names::default();
+    let servers = dns::servers(snapshot);
     for (number, replica) in plan.replicas.iter().enumerate() {
         let mut status = ReplicaStatus { replica: replica.name.clone(), ..ReplicaStatus::default() };
         let mut times = Vec::new();
@@ -232,6 +254,10 @@ fn names(plan: &Plan, answers: &Answers) -> Names {
                     continue;
                 }
                 Outcome::Resolved(_) => names.answered += 1,
+                _ if !servers.contains(&replica.address) => {
+                    names.unknown.get_or_insert(format!("{asked}: it went while it was asked"));
+                    continue;
+                }
                 other => {
                     status.failed += 1;
                     names.failed += 1;

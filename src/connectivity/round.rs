@@ -16,6 +16,8 @@ use crate::vantage::Lends;
 
 /// Limit of one probe.
 const LIMIT: Duration = Duration::from_secs(2);
+/// Pause before what is not as expected is asked once more: long enough for a pod that just went to be known as gone.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Probes of one check under way at once.
 const AT_ONCE: usize = 512;
 
@@ -56,6 +58,7 @@ async fn ask_twice(snapshot: &impl Lends, plan: &Plan, pair: Pair, expect: Expec
     if matches!(first.outcome, Outcome::NotSent(_)) || connected == (expect == Expectation::Allowed) {
         return first;
     }
+    tokio::time::sleep(PAUSE).await;
     ask(snapshot, plan, pair, 1, pods).await
 }
 
@@ -83,7 +86,10 @@ async fn resolve(plan: &Plan, place: usize, name: usize, replica: usize, pods: &
     let probe = Probe { timeout: LIMIT, ..Probe::new(question) };
     let first = pods.ask(&plan.places[place], &probe).await;
     match first.outcome {
-        Outcome::NotResolved(_) => pods.ask(&plan.places[place], &probe.again(1)).await,
+        Outcome::NotResolved(_) => {
+            tokio::time::sleep(PAUSE).await;
+            pods.ask(&plan.places[place], &probe.again(1)).await
+        }
         _ => first,
     }
 }
