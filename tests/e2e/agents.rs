@@ -56,6 +56,7 @@ exit 1
 /// Agents that are cut off, and killed: checks become Unknown and never Failing, routes keep their verdicts, faults are named, and all comes back.
 pub async fn lost(cluster: &Cluster) {
     are_connected(cluster);
+    checks::hurry(cluster);
     let healthy = |s: &ConnectivityStatus| s.verdict == Verdict::Healthy;
     let outages = checks::until(cluster, "culprit-system", "cluster", healthy).await.outages;
     let scene = Scene::new(cluster, "agents-lost").await;
