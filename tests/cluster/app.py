@@ -3,7 +3,7 @@
 
 Environment: PORT, BIND, MODE (http, silent, close, reset, banner, raw, tls, h2, eat, full, worker, greedy, work), STATUS, BODY. /missing is always 404 in mode
 http. An IPv6 address in BIND takes IPv6 alone. In mode full the queue of connections is full, and nobody takes one from it.
-In mode worker each request is done by a process of its own, which eats memory without end.
+DELAY is for how many seconds an answer is waited for. In mode worker each request is done by a process of its own, which eats memory without end.
 In mode greedy it has opened as many files as it may before it is asked, in mode work each answer takes a good part of a second of CPU time.
 LOCATION is where a 30x leads, HOSTS the only hosts that are answered (others get REFUSAL). RAW is what mode raw sends; it and BODY have PAD
 letters for each @. In mode tls the certificate is out of time with CERT=expired and read from /pki with CERT=given, CLIENT=required asks for one of clients, SNI=required for a name.
@@ -26,6 +26,7 @@ while True:
 
 def respond(peer):
     head = peer.recv(4096)
+    time.sleep(float(env("DELAY", "0")))
     path = head.split(b" ")[1].decode() if head.count(b" ") > 1 else "/"
     status = "404" if path.startswith("/missing") else STATUS
     body = BODY + "\n"

@@ -157,8 +157,23 @@ reconfigure() { configure "$1"; docker restart -t 0 "$P-gateway" >/dev/null; }
 # Ends containers at once.
 gone() { for name in "$@"; do docker rm -f "$P-$name" >/dev/null 2>&1 || true; done; }
 
+# undo COMMAND: is run once the fault is cleaned away.
+undo() { mkdir -p "$DIR"; echo "$1" >>"$DIR/undo"; }
+
+# office: a network 10.79.0.0/16 beyond the engine's host, with the application at 10.79.4.9, port 3000.
+office() {
+  ip netns add "$P-office"
+  undo "ip netns pids $P-office | xargs -r kill; ip netns del $P-office"
+  ip -n "$P-office" link add eth0 type veth peer name office0 netns "$(basename "$ENGINE_NETWORK")"
+  ip -n "$P-office" addr add 10.79.4.9/16 dev eth0; ip -n "$P-office" link set eth0 up
+  on_host ip addr add 10.79.0.1/16 dev office0; on_host ip link set office0 up
+  ip -n "$P-office" route add default via 10.79.0.1
+  PORT=3000 nsenter --net="/run/netns/$P-office" python3 "$RIG/app.py" >/dev/null 2>&1 &
+}
+
 # Everything that a fault made.
 clean() {
+  if [ -f "$DIR/undo" ]; then bash "$DIR/undo" >/dev/null 2>&1 || true; fi
   docker ps -aq --filter "name=^/$P-" | xargs -r docker rm -f >/dev/null 2>&1 || true
   docker network ls -q --filter "name=^$P" | xargs -r docker network rm >/dev/null 2>&1 || true
   rm -rf "$DIR"

@@ -4,7 +4,7 @@ use super::lost::{self, Lost, Way};
 use crate::api::{Confidence, Hop, Severity};
 use crate::causes::{Case, Cause, Judgement, Missing, Platform, When};
 use crate::probe::{PodRef, Question, Signature};
-use crate::snapshot::objects::docker::Network;
+use crate::snapshot::objects::docker::{Network, NetworkMode};
 
 /// See `docs`.
 pub static CAUSE: Cause = Cause {
@@ -27,7 +27,8 @@ address.
 
 ## How we know
 The address that the upstream's name resolves to, outside the engine's own names, lies in the subnet of a network of this engine; no container has it; and the connection fails from inside the gateway and from the
-engine's host. An address that is written in the configuration may be meant as a container's that is gone: it is Possible then, and not named at all in the gateway's own networks.
+engine's host. An address that is written down may be meant as a container's that is gone: it is Likely then, Possible where the gateway is in the host's own network, from where it would reach all
+containers, and not named at all in the gateway's own networks.
 
 ## How to fix
 Give the engine other subnets (`default-address-pools`), and make that network anew.
@@ -57,7 +58,9 @@ fn check(case: &Case<'_>) -> Judgement {
         let confidence = match lost.lookup {
             Some(_) => Confidence::Proven,
             None if lost.gateway().attachment(&network.name).is_some() => continue,
-            None => Confidence::Possible,
+            // From the host's own network a container could be meant, which is gone; from another Docker network it never was in reach.
+            None if lost.gateway().network_mode == NetworkMode::Host => Confidence::Possible,
+            None => Confidence::Likely,
         };
         let there = match case.ask(case.connect_to(lost.to).from_container(&PodRef::docker_host())) {
             Err(missing @ Missing::Probes(_)) => return Err(missing),
