@@ -3,17 +3,18 @@
 
 Environment: PORT, BIND, MODE (http, silent, close, reset, banner, raw, tls, h2, eat, full, worker, greedy, work), STATUS, BODY. /missing is always 404 in mode
 http. An IPv6 address in BIND takes IPv6 alone. In mode full the queue of connections is full, and nobody takes one from it.
-DELAY is for how many seconds an answer is waited for. In mode worker each request is done by a process of its own, which eats memory without end.
+DELAY is for how many seconds an answer is waited for, by turns where there are several. In mode worker each request is done by a process of its own, which eats memory without end.
 In mode greedy it has opened as many files as it may before it is asked, in mode work each answer takes a good part of a second of CPU time.
-LOCATION is where a 30x leads, HOSTS the only hosts that are answered (others get REFUSAL). RAW is what mode raw sends; it and BODY have PAD
+LOCATION is where a 30x leads, TYPE the type of BODY, HOSTS the only hosts that are answered (others get REFUSAL). RAW is what mode raw sends; it and BODY have PAD
 letters for each @. In mode tls the certificate is out of time with CERT=expired and read from /pki with CERT=given, CLIENT=required asks for one of clients, SNI=required for a name.
 """
-import hashlib, os, socket, ssl, struct, subprocess, sys, threading, time
+import hashlib, itertools, os, socket, ssl, struct, subprocess, sys, threading, time
 
 env = os.environ.get
 PORT, BIND, MODE = int(env("PORT", "8080")), env("BIND", "0.0.0.0"), env("MODE", "http")
 padded = lambda text: text.replace("@", "x" * int(env("PAD", "0")))
 STATUS, BODY = env("STATUS", "200"), padded(env("BODY", "hello from " + socket.gethostname()))
+delays = itertools.cycle(env("DELAY", "0").split(","))
 LOCATION, HOSTS, RAW = env("LOCATION", "/elsewhere"), env("HOSTS"), padded(env("RAW", ""))
 
 
@@ -26,7 +27,8 @@ while True:
 
 def respond(peer):
     head = peer.recv(4096)
-    time.sleep(float(env("DELAY", "0")))
+    # Who only connects asks for nothing.
+    time.sleep(float(next(delays)) if head else 0)
     path = head.split(b" ")[1].decode() if head.count(b" ") > 1 else "/"
     status = "404" if path.startswith("/missing") else STATUS
     body = BODY + "\n"
@@ -34,6 +36,7 @@ def respond(peer):
     if HOSTS and hosts and hosts[0] not in HOSTS.split(","):
         status, body = env("REFUSAL", "400"), "Invalid Host header\n"
     extra = f"location: {LOCATION}\r\n" if status.startswith("30") else ""
+    extra += f"content-type: {env('TYPE')}\r\n" if env("TYPE") else ""
     sent = "" if head.startswith(b"HEAD ") else body
     peer.sendall(f"HTTP/1.1 {status} X\r\n{extra}content-length: {len(body)}\r\nconnection: close\r\n\r\n{sent}".encode())
 
