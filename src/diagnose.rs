@@ -25,7 +25,6 @@ mod target;
 mod versions;
 
 pub use examination::{Examination, Step};
-pub(crate) use plan::special;
 pub(crate) use settings::duration;
 pub use settings::{InvalidSettings, Settings};
 pub use status::{Conclusion, carried_over, carry_over, has_cause, succeed};

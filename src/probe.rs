@@ -14,6 +14,7 @@ mod pod;
 mod question;
 mod response;
 mod signature;
+mod special;
 pub mod tcp;
 pub mod tls;
 
@@ -23,3 +24,4 @@ pub use pod::PodRef;
 pub use question::{DEFAULT_TIMEOUT, Method, Probe, Question, Request, Scheme};
 pub use response::{CERTIFICATE_WANTED, Certificate, Response, TlsFacts};
 pub use signature::Signature;
+pub use special::special;

@@ -25,6 +25,7 @@ const PURE: &[&str] = &[
     "probe/question.rs",
     "probe/response.rs",
     "probe/signature.rs",
+    "probe/special.rs",
     "report.rs",
     "report",
     "snapshot.rs",

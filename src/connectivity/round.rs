@@ -97,7 +97,7 @@ async fn resolve(plan: &Plan, place: usize, name: usize, replica: usize, pods: &
 /// Why an address that a name led to may not be probed: names are written by users.
 fn refusal(snapshot: &Snapshot, ip: std::net::IpAddr) -> Option<String> {
     let ip = ip.to_canonical();
-    if let Some(kind) = crate::diagnose::special(ip) {
+    if let Some(kind) = crate::probe::special(ip) {
         return Some(format!("a {kind} address is never probed"));
     }
     if landmarks::is_api_server(snapshot, ip) {

@@ -1,12 +1,12 @@
 //! What to ask of one path, given what was seen. Every function is a pure function of both, so planning can be repeated.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::causes::{NO_SUCH_HOST, Observations, endpoint_request, sample};
 use crate::path::{Entrance, Path, landmarks};
-use crate::probe::{Observation, Probe, Question, Request, Scheme, Signature};
+use crate::probe::{Observation, Probe, Question, Request, Scheme, Signature, special};
 use crate::snapshot::Snapshot;
 use crate::snapshot::objects::docker::Status;
 
@@ -156,24 +156,5 @@ pub fn refusal(snapshot: &Snapshot, path: &Path, to: SocketAddr) -> Option<Strin
     match snapshot.node_at(ip) {
         Some(node) if !of_pod() => Some(format!("{ip} is the address of node {} and no pod of this route runs there", node.meta.name)),
         _ => None,
-    }
-}
-
-/// The kind of an address that is never probed, whoever names it.
-pub fn special(ip: IpAddr) -> Option<&'static str> {
-    let link_local = match ip {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
-    };
-    if ip.is_loopback() {
-        Some("loopback")
-    } else if ip.is_unspecified() {
-        Some("unspecified")
-    } else if ip.is_multicast() {
-        Some("multicast")
-    } else if link_local {
-        Some("link-local")
-    } else {
-        None
     }
 }

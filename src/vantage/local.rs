@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::Vantage;
 use crate::evidence::inside::Hosts;
-use crate::probe::{Observation, Outcome, Probe, Question, Signature, dns, http, io, tcp, tls};
+use crate::probe::{Observation, Outcome, Probe, Question, Signature, dns, http, io, special, tcp, tls};
 
 /// Probes under way at once, in all and to one address.
 const IN_FLIGHT: usize = 256;
@@ -55,17 +55,10 @@ impl Local {
     }
 
     /// Checks the address once more where it is connected to, whatever the plan has checked before.
-    fn refusal(&self, to: SocketAddr) -> Option<&'static str> {
+    fn refusal(&self, to: SocketAddr) -> Option<String> {
         let ip = to.ip().to_canonical();
-        let link_local = match ip {
-            IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-            IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
-        };
-        if (ip.is_loopback() && !self.allow_loopback) || ip.is_unspecified() || ip.is_multicast() || link_local {
-            Some("loopback, link-local, multicast and unspecified addresses are never probed")
-        } else {
-            None
-        }
+        let kind = special(ip).filter(|_| !(ip.is_loopback() && self.allow_loopback))?;
+        Some(format!("{ip} is a {kind} address, which is never probed"))
     }
 
     fn address_limit(&self, ip: IpAddr) -> Arc<Semaphore> {
@@ -82,7 +75,7 @@ impl Local {
             return (Outcome::NotSent("no agent asks from inside pods here".into()), std::time::Duration::ZERO);
         }
         if let Some(why) = probe.address().filter(|_| !is_lookup(probe)).and_then(|to| self.refusal(to)) {
-            return (Outcome::NotSent(why.into()), std::time::Duration::ZERO);
+            return (Outcome::NotSent(why), std::time::Duration::ZERO);
         }
         let limit = probe.address().map(|to| self.address_limit(to.ip()));
         let _all = self.all.acquire().await;
