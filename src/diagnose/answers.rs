@@ -57,7 +57,7 @@ pub fn judge<'a>(path: &Path, seen: &'a Observations, settings: &Settings) -> An
             Answer::Bad => answers.failures.push(observation),
             Answer::Unclear => unclear = Some(observation),
         }
-        answers.doubtful |= observation.response().is_some_and(|r| is_doubtful(r.status));
+        answers.doubtful |= observation.response().is_some_and(|r| is_doubtful(r.status) || may_be_raw(r));
     }
     // Who follows a redirect asks again: one that is answered then led somewhere.
     if !answers.successes.is_empty() {
@@ -91,8 +91,6 @@ fn without_requests(path: &Path) -> Answers<'static> {
         Fact::Known(_) if path.container.as_ref().is_some_and(|c| c.gateway.runs()) => not_asked("no listener of the route is known"),
         Fact::Known(_) => Answers { end_to_end: EndToEnd::Fails, ..not_asked("") },
         Fact::Absent if path.route.target.kind == crate::snapshot::objects::Kind::Service => match path.backend.slices {
-            // A gateway container that runs listens somewhere, and where is not known.
-            Fact::Known(_) if path.container.as_ref().is_some_and(|c| c.gateway.runs()) => not_asked("no listener of the route is known"),
             Fact::Known(_) => Answers { end_to_end: EndToEnd::Fails, ..not_asked("") },
             _ => not_asked("the Service's endpoints could not be looked up"),
         },
@@ -128,6 +126,21 @@ fn is_doubtful(status: u16) -> bool {
     matches!(status, 400 | 404 | 421)
 }
 
+/// A page that nobody gave a type: Apache httpd takes bytes that are no HTTP for the body of a page of HTTP/0.9, and passes them on with its own 200.
+fn may_be_raw(response: &Response) -> bool {
+    response.status == 200 && response.body_length > 0 && response.header("content-type").is_none()
+}
+
+/// Whether a page is what an endpoint says to everybody, in another protocol than HTTP.
+fn is_raw(path: &Path, response: &Response, seen: &Observations) -> bool {
+    let said = |o: &Observation| match &o.outcome {
+        Outcome::Broken { first_bytes, .. } if !first_bytes.starts_with(b"HTTP/") => String::from_utf8_lossy(first_bytes).trim().to_owned(),
+        _ => String::new(),
+    };
+    let walked = plan::walk(path).iter().filter_map(|p| seen.get(p)).map(said);
+    may_be_raw(response) && walked.filter(|said| !said.is_empty()).any(|said| response.body_start.trim().starts_with(&said))
+}
+
 /// A redirect to the very URL that was asked for, without a cookie that could make a difference the next time.
 fn redirects_to_itself(observation: &Observation, response: &Response) -> bool {
     let Question::Request(request) = &observation.probe.question else { return false };
@@ -143,7 +156,8 @@ fn answer(path: &Path, observation: &Observation, seen: &Observations, settings:
         Outcome::NotSent(_) => return Answer::Unclear,
         _ => return Answer::Bad,
     };
-    let wrong = response.body_cut || pages::wants_tls(response) || redirects_to_itself(observation, response);
+    let relayed_wrong = pages::wants_tls(response) || is_raw(path, response, seen);
+    let wrong = response.body_cut || relayed_wrong || redirects_to_itself(observation, response);
     if !settings.expects(response.status) || wrong {
         return Answer::Bad;
     }
