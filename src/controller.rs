@@ -11,7 +11,6 @@ pub mod checks;
 pub mod diagnoses;
 pub mod events;
 pub mod placing;
-pub mod queue;
 mod server;
 mod state;
 pub mod touched;
@@ -30,6 +29,7 @@ use kube_lease_manager::LeaseManagerBuilder;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
+use crate::queue::Queue;
 use crate::snapshot::kubernetes::follow;
 use crate::snapshot::kubernetes::list::root;
 
@@ -82,7 +82,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let client = client().await?;
     let metrics = Arc::new(Metrics::default());
     let state = Arc::new(state::State::default());
-    let queue = Arc::new(queue::Queue::default());
+    let queue = Arc::new(Queue::default());
     let listener = tokio::net::TcpListener::bind(options.metrics_address)
         .await
         .map_err(|source| Error::Serve { address: options.metrics_address, source })?;

@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::queue::Queue;
 use super::state::State;
 use crate::metrics::Metrics;
+use crate::queue::Queue;
 
 #[derive(Clone)]
 struct Served {
