@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use culprit::api::Diagnosis;
 use culprit::controller::diagnoses::Diagnoses;
-use culprit::controller::queue::Queue;
+use culprit::queue::Queue;
 use culprit::report::document;
 use culprit::snapshot::kubernetes::convert::Convert;
 use culprit::snapshot::kubernetes::watch::{self, Event};

@@ -10,8 +10,8 @@ pub mod agents;
 pub mod checks;
 pub mod diagnoses;
 pub mod events;
+pub mod hosts;
 pub mod placing;
-pub mod queue;
 mod server;
 mod state;
 pub mod touched;
@@ -30,6 +30,7 @@ use kube_lease_manager::LeaseManagerBuilder;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
+use crate::queue::Queue;
 use crate::snapshot::kubernetes::follow;
 use crate::snapshot::kubernetes::list::root;
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub concurrency: usize,
     /// How agents are served, where they are.
     pub agents: Option<agents::Options>,
+    /// The Docker hosts whose gateways are kept, too.
+    pub hosts: hosts::Options,
 }
 
 /// Why the controller could not run.
@@ -82,11 +85,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let client = client().await?;
     let metrics = Arc::new(Metrics::default());
     let state = Arc::new(state::State::default());
-    let queue = Arc::new(queue::Queue::default());
+    let queue = Arc::new(Queue::default());
+    metrics.count_queue(&queue);
     let listener = tokio::net::TcpListener::bind(options.metrics_address)
         .await
         .map_err(|source| Error::Serve { address: options.metrics_address, source })?;
-    let server = tokio::spawn(server::serve(listener, state.clone(), queue.clone(), metrics.clone()));
+    let server = tokio::spawn(server::serve(listener, state.clone(), metrics.clone()));
     let watching = tokio::spawn(watches::run(client.clone(), state.clone(), queue.clone()));
     let agents = Arc::new(agents::Agents::new(metrics.clone()));
     let serving = match &options.agents {
@@ -99,12 +103,14 @@ pub async fn run(options: Options) -> Result<(), Error> {
         let checks = checks::Checks { client, state, pods, controller: options.namespace.clone(), agents: serve.namespace.clone() };
         tokio::spawn(checks::run(Arc::new(checks), leader.clone()))
     });
+    let hosts = hosts::run(client.clone(), options.namespace.clone(), options.hosts.clone(), leader.clone(), metrics.clone());
+    let hosts = tokio::spawn(hosts);
     let workers = worker::start(&worker::Shared::new(client, &options, state, queue, metrics, agents), leader.clone(), options.concurrency);
     tracing::info!(identity = options.identity, "started");
     terminated().await;
     tracing::info!("ending: work under way is finished first");
     let _ = tokio::time::timeout(GRACE, workers.finish()).await;
-    serving.iter().chain(&checking).chain([&watching, &server]).for_each(tokio::task::JoinHandle::abort);
+    serving.iter().chain(&checking).chain([&watching, &server, &hosts]).for_each(tokio::task::JoinHandle::abort);
     // The lease is released when nobody looks at it any more.
     drop(leader);
     if let Some(lease) = lease {

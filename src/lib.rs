@@ -20,6 +20,7 @@ pub mod fact;
 pub mod metrics;
 pub mod path;
 pub mod probe;
+pub mod queue;
 pub mod report;
 pub mod snapshot;
 pub mod stream;

@@ -1,6 +1,6 @@
-//! What the controller counts.
+//! What the controller counts, and whoever watches Docker engines.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use strum::IntoEnumIterator;
 
 use crate::api::Verdict;
+use crate::queue::Queue;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfVerdict {
@@ -24,7 +25,7 @@ struct OfResult {
     result: &'static str,
 }
 
-/// Counters and gauges of the controller.
+/// Counters and gauges of one process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -32,7 +33,9 @@ pub struct Metrics {
     examinations: Family<OfVerdict, Counter>,
     seconds: Histogram,
     writes: Family<OfResult, Counter>,
-    queue: Gauge,
+    depth: Gauge,
+    queues: Mutex<Vec<Weak<Queue>>>,
+    followed: Histogram,
     agent_requests: Family<OfResult, Counter>,
     /// Agents that are connected to this replica.
     pub agents: Gauge,
@@ -48,7 +51,9 @@ impl Default for Metrics {
             examinations: Family::default(),
             seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             writes: Family::default(),
-            queue: Gauge::default(),
+            depth: Gauge::default(),
+            queues: Mutex::default(),
+            followed: Histogram::new(exponential_buckets(0.125, 2.0, 10)),
             agent_requests: Family::default(),
             agents: Gauge::default(),
             leader: Gauge::default(),
@@ -58,7 +63,12 @@ impl Default for Metrics {
             registry.register("examinations", "Examinations by verdict", metrics.examinations.clone());
             registry.register("examination_seconds", "Time of one examination", metrics.seconds.clone());
             registry.register("status_writes", "Status writes by result", metrics.writes.clone());
-            registry.register("queue_depth", "Targets that are due and wait", metrics.queue.clone());
+            registry.register("queue_depth", "Targets that are due and wait", metrics.depth.clone());
+            registry.register(
+                "follow_seconds",
+                "Time from a change of a Docker engine to the document that follows it",
+                metrics.followed.clone(),
+            );
             registry.register("agents", "Agents that are connected to this replica", metrics.agents.clone());
             registry.register("agent_requests", "Requests to agents by result", metrics.agent_requests.clone());
             registry.register("leader", "Whether this replica leads", metrics.leader.clone());
@@ -79,18 +89,38 @@ impl Metrics {
         self.writes.get_or_create(&OfResult { result: if well { "ok" } else { "error" } }).inc();
     }
 
+    /// Counts a document that follows a change of a Docker engine.
+    pub fn followed(&self, took: Duration) {
+        self.followed.observe(took.as_secs_f64());
+    }
+
+    /// A queue whose depth counts for as long as it is there.
+    pub fn count_queue(&self, queue: &Arc<Queue>) {
+        self.queues().push(Arc::downgrade(queue));
+    }
+
+    fn depth(&self) -> usize {
+        let mut queues = self.queues();
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.iter().filter_map(Weak::upgrade).map(|queue| queue.depth()).sum()
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Vec<Weak<Queue>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a request to an agent.
     pub fn asked_agent(&self, result: &'static str) {
         self.agent_requests.get_or_create(&OfResult { result }).inc();
     }
 
     /// Everything as OpenMetrics text, given the verdicts that stand now.
-    pub fn text(&self, verdicts: &[Verdict], queue_depth: usize) -> String {
+    pub fn text(&self, verdicts: &[Verdict]) -> String {
         for verdict in Verdict::iter() {
             let count = verdicts.iter().filter(|v| **v == verdict).count();
             self.verdicts.get_or_create(&OfVerdict { verdict: verdict.label() }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-        self.queue.set(i64::try_from(queue_depth).unwrap_or(i64::MAX));
+        self.depth.set(i64::try_from(self.depth()).unwrap_or(i64::MAX));
         let mut text = String::new();
         if let Ok(registry) = self.registry.lock() {
             // Writing to a String cannot fail.

@@ -36,6 +36,7 @@ const PURE: &[&str] = &[
     "snapshot/docker/convert.rs",
     "snapshot/docker/convert",
     "snapshot/docker/engine/archive.rs",
+    "snapshot/docker/renew.rs",
     "snapshot/environment.rs",
     "snapshot/labelled.rs",
     "snapshot/objects.rs",

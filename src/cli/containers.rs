@@ -146,9 +146,9 @@ async fn look(
     };
     let inventory = engine::load(connection, &names).await;
     reading.finish();
-    let inventory = inventory?;
+    let mut inventory = inventory?;
     let containers = Containers::of_engine(connection, &inventory.engine, &arguments.helper_image);
-    let host = containers.host(inventory).await;
+    let host = containers.host(&mut inventory).await;
     let targets = asked.of(&host)?;
     let gateway =
         |target: &ObjectRef| host.container(&target.key.name).map(|c| PodRef::of_container(c)).unwrap_or_else(PodRef::docker_host);

@@ -48,8 +48,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Some(namespace) => Some(Writer::new(cluster::connect(&arguments.cluster).await?.client, namespace)),
         None => None,
     };
-    let options = Options { address: arguments.listen, interval: arguments.interval, helper_image: arguments.helper_image, writer };
-    engines::run(connections, &options)
+    let options = Options { interval: arguments.interval, helper_image: arguments.helper_image, writer };
+    engines::run(connections, arguments.listen, &options)
         .await
         .map_err(|error| CliError::Controller(format!("{} cannot be served: {error}", arguments.listen)))?;
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use super::CliError;
 use super::log::{self, LogFormat};
-use crate::controller::{self, agents};
+use crate::controller::{self, agents, hosts};
+use crate::snapshot::docker::engine::{Endpoint, Environment};
 
 /// Arguments of `culprit controller`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,12 @@ pub struct Arguments {
     /// Namespace of the agents
     #[arg(long, default_value = "culprit-agents", requires = "agents")]
     agents_namespace: String,
+    /// Docker engine whose gateways are watched, too, and get their Diagnoses in this namespace; as often as there are several
+    #[arg(long, value_name = "URL")]
+    docker_host: Vec<String>,
+    /// Image of the helper that probes where an engine's namespaces cannot be entered
+    #[arg(long, value_name = "IMAGE", default_value = crate::IMAGE, requires = "docker_host")]
+    helper_image: String,
     /// Format of the log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -42,6 +49,8 @@ pub struct Arguments {
 /// Runs it until it is told to end.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     log::begin(arguments.log_format);
+    let environment = Environment::of_process();
+    let engines = arguments.docker_host.iter().map(|host| Endpoint::find(Some(host), &environment)).collect::<Result<Vec<_>, _>>()?;
     let options = controller::Options {
         metrics_address: arguments.metrics_address,
         leader_election: !arguments.no_leader_election,
@@ -49,6 +58,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         identity: arguments.identity,
         concurrency: usize::from(arguments.concurrency),
         agents: arguments.agents.then_some(agents::Options { address: arguments.agents_address, namespace: arguments.agents_namespace }),
+        hosts: hosts::Options { engines, helper_image: arguments.helper_image },
     };
     controller::run(options).await.map_err(|e| CliError::Controller(e.to_string()))?;
     Ok(ExitCode::SUCCESS)

@@ -8,24 +8,22 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::queue::Queue;
 use super::state::State;
 use crate::metrics::Metrics;
 
 #[derive(Clone)]
 struct Served {
     state: Arc<State>,
-    queue: Arc<Queue>,
     metrics: Arc<Metrics>,
 }
 
 /// Serves until it is aborted.
-pub async fn serve(listener: TcpListener, state: Arc<State>, queue: Arc<Queue>, metrics: Arc<Metrics>) {
+pub async fn serve(listener: TcpListener, state: Arc<State>, metrics: Arc<Metrics>) {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))
-        .with_state(Served { state, queue, metrics });
+        .with_state(Served { state, metrics });
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "nothing is served any more");
     }
@@ -38,6 +36,6 @@ async fn ready(Extract(served): Extract<Served>) -> (StatusCode, &'static str) {
 
 async fn metrics_page(Extract(served): Extract<Served>) -> ([(&'static str, &'static str); 1], String) {
     let verdicts = served.state.diagnoses().verdicts().collect::<Vec<_>>();
-    let text = served.metrics.text(&verdicts, served.queue.depth());
+    let text = served.metrics.text(&verdicts);
     ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

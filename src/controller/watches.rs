@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 
-use super::queue::Queue;
 use super::state::State;
 use super::touched;
 use crate::api::Diagnosis;
+use crate::queue::Queue;
 use crate::snapshot::kubernetes::follow::{Change, Reached, follow};
 use crate::snapshot::kubernetes::watch::{self, Event};
 use crate::snapshot::objects::{Kind, ObjectRef};

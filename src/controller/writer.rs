@@ -71,8 +71,8 @@ where
     in_time(Api::<K>::namespaced(client.clone(), &namespace).patch_status(&name, &parameters(), &Patch::Apply(&patch))).await
 }
 
-/// A write over a connection that died unseen is given up.
-pub(super) async fn in_time<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+/// A question over a connection that died unseen is given up.
+pub async fn in_time<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
     let late = |_| Err(kube::Error::Service("the API server does not answer in time".into()));
     tokio::time::timeout(SLOW, write).await.unwrap_or_else(late)
 }

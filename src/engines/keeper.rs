@@ -1,35 +1,39 @@
 //! One engine, kept up to date.
+//!
+//! ```text
+//! events ──► Changes ──► reading: Inventory, renewed ──► Host, swapped as a whole ──► touched gateways ──► Queue
+//!                                                                                                         │
+//!                                                        documents, resources ◄── examining: workers ◄────┘
+//! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+mod examining;
+mod reading;
+
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::{Options, Writer, touched};
-use crate::api::{Diagnosis, DiagnosisSpec, DiagnosisStatus, Verdict};
-use crate::diagnose::{Conclusion, Settings, succeed, target_of};
+use super::changes::Changes;
+use super::{Options, Writer};
+use crate::api::{Diagnosis, DiagnosisSpec, DiagnosisStatus};
+use crate::diagnose::{Conclusion, succeed, target_of};
 use crate::metrics::Metrics;
-use crate::probe::PodRef;
+use crate::queue::Queue;
 use crate::report::document;
 use crate::snapshot::Snapshot;
-use crate::snapshot::docker::engine::{self, Connection, EngineError, Touched};
+use crate::snapshot::docker::engine::{self, Connection};
 use crate::snapshot::objects::ObjectRef;
 use crate::snapshot::objects::docker::Host;
+use crate::vantage::Lends;
 use crate::vantage::container::Containers;
-use crate::vantage::{self, Lends};
 
-/// Events that come together are handled together.
-const WINDOW: Duration = Duration::from_millis(250);
-/// A verdict that got worse right after a change is looked at again before it is believed: what was started may still be starting.
-const SETTLE: Duration = Duration::from_secs(2);
-/// Pause before an engine that did not answer is asked again.
-const RETRY: Duration = Duration::from_secs(2);
-/// Events that may wait to be looked at.
-const WAITING: usize = 4096;
 /// Gateways examined at once.
 const AT_ONCE: usize = 16;
 
@@ -39,9 +43,16 @@ pub struct Keeper {
     interval: Duration,
     helper_image: String,
     writer: Option<Writer>,
+    changes: Changes,
+    queue: Arc<Queue>,
+    /// The engine's host, once it was read.
     snapshot: RwLock<Snapshot>,
-    containers: tokio::sync::OnceCell<Containers>,
+    containers: OnceCell<Containers>,
+    /// Why the engine does not answer, while it does not.
+    silence: Mutex<Option<String>>,
     documents: Mutex<BTreeMap<ObjectRef, Diagnosis>>,
+    /// Targets whose documents do not follow yet what happened then.
+    behind: Mutex<BTreeMap<ObjectRef, Instant>>,
     metrics: Arc<Metrics>,
 }
 
@@ -54,52 +65,38 @@ impl Lends for Keeper {
 impl Keeper {
     /// Of an engine that answers.
     pub fn new(connection: Connection, options: &Options, metrics: Arc<Metrics>) -> Self {
+        let queue = Arc::new(Queue::default());
+        metrics.count_queue(&queue);
         Keeper {
             connection,
             interval: options.interval,
             helper_image: options.helper_image.clone(),
             writer: options.writer.clone(),
+            changes: Changes::default(),
+            queue,
             snapshot: RwLock::default(),
-            containers: tokio::sync::OnceCell::new(),
+            containers: OnceCell::new(),
+            silence: Mutex::default(),
             documents: Mutex::default(),
+            behind: Mutex::default(),
             metrics,
         }
     }
 
     /// The documents of all gateways, in order.
     pub fn documents(&self) -> Vec<Diagnosis> {
-        self.kept().values().cloned().collect()
+        lock(&self.documents).values().cloned().collect()
     }
 
-    /// Follows the engine for ever.
-    pub async fn watch(&self) {
-        let mut events = self.follow();
-        let mut changes = BTreeSet::from([Touched::Everything]);
-        loop {
-            if let Err(error) = self.look(&changes).await {
-                tracing::warn!(%error, "the engine could not be read");
-                self.lose(&error).await;
-                tokio::time::sleep(RETRY).await;
-                changes = BTreeSet::from([Touched::Everything]);
-                continue;
-            }
-            changes = self.next_changes(&mut events).await;
+    /// Follows the engine for ever. Whoever gives up on it ends everything that it does.
+    pub async fn watch(self: &Arc<Self>) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(self.clone().follow());
+        tasks.spawn(self.clone().read());
+        for _ in 0..AT_ONCE {
+            tasks.spawn(self.clone().work());
         }
-    }
-
-    /// The engine's events, from now on, whether or not somebody waits for them.
-    fn follow(&self) -> mpsc::Receiver<Touched> {
-        let (sender, events) = mpsc::channel(WAITING);
-        let connection = self.connection.clone();
-        tokio::spawn(async move {
-            let mut watched = pin!(engine::watch(connection));
-            while let Some(touched) = watched.next().await {
-                if sender.send(touched).await.is_err() {
-                    break;
-                }
-            }
-        });
-        events
+        while tasks.join_next().await.is_some() {}
     }
 
     /// Ends what still runs for it.
@@ -109,59 +106,22 @@ impl Keeper {
         }
     }
 
-    /// The changes of the next window; everything where nothing changes for the whole interval.
-    async fn next_changes(&self, events: &mut mpsc::Receiver<Touched>) -> BTreeSet<Touched> {
-        let Ok(first) = tokio::time::timeout(self.interval, events.recv()).await else { return BTreeSet::from([Touched::Everything]) };
-        let mut changes: BTreeSet<Touched> = first.into_iter().collect();
-        let end = tokio::time::Instant::now() + WINDOW;
-        while let Ok(Some(change)) = tokio::time::timeout_at(end, events.recv()).await {
-            changes.insert(change);
+    /// Takes the engine's events, whether or not somebody waits for them.
+    async fn follow(self: Arc<Self>) {
+        let mut watched = pin!(engine::watch(self.connection.clone()));
+        while let Some(touched) = watched.next().await {
+            self.changes.add(touched);
         }
-        changes
     }
 
-    /// Reads the engine, and examines what the changes touch.
-    async fn look(&self, changes: &BTreeSet<Touched>) -> Result<(), EngineError> {
-        let host = self.read().await?;
-        let before = self.lend(|s| s.docker_host(&host.name).cloned());
-        let mut targets = before.map(|before| self.lend(|s| touched::touched(s, &before, changes))).unwrap_or_default();
-        let mut snapshot = Snapshot::default();
-        snapshot.set_docker_host(host.clone());
-        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
-        targets.extend(self.lend(|s| touched::touched(s, &host, changes)));
-        let all: BTreeSet<ObjectRef> = touched::gateways(&host).collect();
-        self.forget(&all).await;
-        // A gateway that was not there before has no document yet.
-        targets.extend(all.iter().filter(|target| !self.kept().contains_key(*target)).cloned());
-        let changed = Instant::now();
-        let examining = targets.iter().filter(|target| all.contains(*target)).map(|target| self.bring_up_to_date(&host, target, changed));
-        futures::stream::iter(examining).buffer_unordered(AT_ONCE).collect::<()>().await;
-        Ok(())
+    /// The engine's host, as it was read last.
+    fn host(&self) -> Option<Arc<Host>> {
+        self.lend(|snapshot| snapshot.docker_hosts().next().cloned())
     }
 
-    async fn read(&self) -> Result<Host, EngineError> {
-        let inventory = engine::load(&self.connection, &BTreeSet::new()).await?;
-        let engine = &inventory.engine;
-        let containers =
-            self.containers.get_or_init(|| async { Containers::of_engine(&self.connection, engine, &self.helper_image) }).await;
-        Ok(containers.host(inventory).await)
-    }
-
-    async fn bring_up_to_date(&self, host: &Host, target: &ObjectRef, changed: Instant) {
-        let (Some(containers), Some(gateway)) = (self.containers.get(), host.container(&target.key.name)) else { return };
-        let before = self.kept().get(target).and_then(|d| d.status.clone()).unwrap_or_default();
-        let vantage = containers.of(PodRef::of_container(gateway));
-        loop {
-            let begun = Instant::now();
-            let conclusion = vantage::examine(self, &vantage, target.clone(), Settings::default()).await;
-            self.metrics.examined(conclusion.verdict(), begun.elapsed());
-            let worse = matches!(conclusion.verdict(), Verdict::Failing | Verdict::Degraded) && conclusion.verdict() > before.verdict;
-            if worse && before.since.is_some() && changed.elapsed() < SETTLE {
-                tokio::time::sleep(SETTLE.saturating_sub(changed.elapsed()).min(Duration::from_millis(500))).await;
-                continue;
-            }
-            return self.keep(target, &before, conclusion).await;
-        }
+    /// What a target's document says.
+    fn status(&self, target: &ObjectRef) -> DiagnosisStatus {
+        lock(&self.documents).get(target).and_then(|d| d.status.clone()).unwrap_or_default()
     }
 
     async fn keep(&self, target: &ObjectRef, before: &DiagnosisStatus, conclusion: Conclusion) {
@@ -170,32 +130,23 @@ impl Keeper {
             tracing::info!(%target, verdict = %status.verdict, cause = status.cause.as_deref().unwrap_or("-"), "diagnosed");
         }
         let spec = DiagnosisSpec { target: target_of(target), ..DiagnosisSpec::default() };
-        self.kept().insert(target.clone(), document::of(target, spec, status.clone()));
+        lock(&self.documents).insert(target.clone(), document::of(target, spec, status.clone()));
         if let Some(writer) = &self.writer {
             writer.write(target, &status).await;
         }
     }
 
-    /// Forgets gateways that are gone. Their resources stay, since nothing is ever deleted, and say so.
-    async fn forget(&self, all: &BTreeSet<ObjectRef>) {
-        let gone: Vec<ObjectRef> = self.kept().keys().filter(|target| !all.contains(*target)).cloned().collect();
-        for target in gone {
-            let before = self.kept().get(&target).and_then(|d| d.status.clone()).unwrap_or_default();
-            self.keep(&target, &before, Conclusion::unseen(&target, format!("{target} is no gateway any more"))).await;
-            self.kept().remove(&target);
-        }
+    /// A target is due, for something that happened then.
+    fn touch(&self, target: ObjectRef, since: Instant) {
+        self.fall_behind(&target, since);
+        self.queue.touch(target);
     }
 
-    /// Nothing is known any more while the engine does not answer.
-    async fn lose(&self, error: &EngineError) {
-        let targets: Vec<ObjectRef> = self.kept().keys().cloned().collect();
-        for target in targets {
-            let before = self.kept().get(&target).and_then(|d| d.status.clone()).unwrap_or_default();
-            self.keep(&target, &before, Conclusion::unseen(&target, error.to_string())).await;
-        }
+    fn fall_behind(&self, target: &ObjectRef, since: Instant) {
+        lock(&self.behind).entry(target.clone()).and_modify(|at| *at = since.min(*at)).or_insert(since);
     }
+}
 
-    fn kept(&self) -> MutexGuard<'_, BTreeMap<ObjectRef, Diagnosis>> {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -56,7 +56,7 @@ async fn one(State(served): State<Served>, Path((host, name)): Path<(String, Str
 
 async fn metrics_page(State(served): State<Served>) -> Response {
     let verdict = |d: &Diagnosis| d.status.as_ref().map_or(Verdict::Unknown, |s| s.verdict);
-    let text = served.metrics.text(&served.documents().iter().map(verdict).collect::<Vec<_>>(), 0);
+    let text = served.metrics.text(&served.documents().iter().map(verdict).collect::<Vec<_>>());
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }
 

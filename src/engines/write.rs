@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use kube::Client;
+use kube::api::ListParams;
+use kube::{Api, Client};
 
 use crate::api::{Diagnosis, DiagnosisStatus};
 use crate::controller::writer;
-use crate::diagnose::carry_over;
-use crate::snapshot::objects::ObjectRef;
+use crate::diagnose::{carry_over, document_name, object_of};
+use crate::snapshot::objects::{Kind, ObjectRef};
 
 /// Where documents are written.
 #[derive(Clone)]
@@ -24,6 +25,26 @@ impl Writer {
     /// Into a namespace of a cluster.
     pub fn new(client: Client, namespace: String) -> Self {
         Writer { client, namespace, written: Arc::default() }
+    }
+
+    /// What the cluster says already of a host's gateways, so that nothing is said of one that is gone meanwhile; none where it cannot be listed.
+    pub async fn written_before(&self, host: &str) -> BTreeMap<ObjectRef, Diagnosis> {
+        let api = Api::<Diagnosis>::namespaced(self.client.clone(), &self.namespace);
+        let listed = match writer::in_time(api.list(&ListParams::default())).await {
+            Ok(listed) => listed.items,
+            Err(error) => {
+                tracing::debug!(%error, "Diagnoses that were written before are not known");
+                Vec::new()
+            }
+        };
+        let own = listed.into_iter().filter_map(|diagnosis| {
+            let target = object_of(&diagnosis.spec.target, &self.namespace);
+            let is_own = target.kind == Kind::Container && target.key.namespace == *host;
+            (is_own && diagnosis.metadata.name == Some(document_name(&target))).then_some((target, diagnosis))
+        });
+        let own: BTreeMap<ObjectRef, Diagnosis> = own.collect();
+        self.kept().extend(own.clone());
+        own
     }
 
     /// Writes a status where it differs from what the cluster has; makes the Diagnosis where there is none. What fails is tried again with the

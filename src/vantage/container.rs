@@ -103,7 +103,7 @@ impl Containers {
     }
 
     /// What was read of the engine as a host, with the packet filter, which its API does not tell.
-    pub async fn host(&self, mut inventory: Inventory) -> Host {
+    pub async fn host(&self, inventory: &mut Inventory) -> Host {
         if let Some(any) = inventory.containers.iter().find(|c| c.runs()) {
             inventory.firewall = self.firewall(&PodRef::of_container(any)).await;
         }

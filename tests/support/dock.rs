@@ -107,11 +107,11 @@ impl Dock {
         let of = |files: &BTreeMap<String, Option<String>>| files.iter().filter_map(|(p, t)| Some((p.clone(), t.clone()?))).collect();
         let chains = self.firewall.as_deref().map(|text| firewall::parse(text, Family::V4).unwrap_or_else(|e| panic!("firewall: {e}")));
         let firewall = chains.map(|chains| Firewall { chains, bridged: self.filters_bridges, ..Firewall::default() });
-        assemble(Inventory {
+        assemble(&Inventory {
             name: self.name.as_str().into(),
             engine,
-            containers: containers.collect(),
-            networks: networks.collect(),
+            containers: containers.map(Arc::new).collect(),
+            networks: networks.map(Arc::new).collect(),
             files: self.files.iter().map(|(container, files)| (container.clone(), Fact::Known(of(files)))).collect(),
             firewall: firewall.map_or(Fact::NotAsked, |f| Fact::Known(Arc::new(f))),
             named: BTreeSet::from([named.to_owned()]),

@@ -22,9 +22,9 @@ pub struct Inventory {
     /// The engine.
     pub engine: Engine,
     /// All its containers.
-    pub containers: Vec<Container>,
+    pub containers: Vec<Arc<Container>>,
     /// All its networks.
-    pub networks: Vec<Network>,
+    pub networks: Vec<Arc<Network>>,
     /// Text files of the containers that may be gateways, by the container's name.
     pub files: BTreeMap<String, Fact<Files>>,
     /// The packet filter of its host.
@@ -34,21 +34,22 @@ pub struct Inventory {
 }
 
 /// The host that was read, with what its gateways are told.
-pub fn assemble(inventory: Inventory) -> Host {
-    let Inventory { name, engine, containers, networks, mut files, firewall, named } = inventory;
-    let containers = in_order(containers, |c| &c.name);
+pub fn assemble(inventory: &Inventory) -> Host {
+    let containers = in_order(&inventory.containers, |c| (c.name.as_str(), c.id.as_str()));
     let mut configurations = BTreeMap::new();
     for container in &containers {
-        let asked_for = named.contains(container.name.as_str()) || container.labels.contains_key(UPSTREAM);
+        let asked_for = inventory.named.contains(container.name.as_str()) || container.labels.contains_key(UPSTREAM);
         if !asked_for && !may_be_gateway(container) {
             continue;
         }
-        let files = files.remove(container.name.as_str()).unwrap_or_default();
+        let files = inventory.files.get(container.name.as_str()).unwrap_or(&Fact::NotAsked);
         if let Some(told) = told(container, files, &containers, asked_for) {
             configurations.insert(container.name.to_string(), told);
         }
     }
-    Host { name, engine, containers, networks: in_order(networks, |n| &n.name), configurations, firewall }
+    let networks = in_order(&inventory.networks, |n| (n.name.as_str(), n.id.as_str()));
+    let Inventory { name, engine, firewall, .. } = inventory;
+    Host { name: name.clone(), engine: engine.clone(), containers, networks, configurations, firewall: firewall.clone() }
 }
 
 /// Whether a container may be a gateway: it runs software that is one, or says that it sends requests on.
@@ -59,20 +60,21 @@ pub fn may_be_gateway(container: &Container) -> bool {
 /// What a gateway is told; none where it turns out to be none: the same software serves files, and its name is part of other images'.
 fn told(
     container: &Arc<Container>,
-    files: Fact<Files>,
+    files: &Fact<Files>,
     containers: &[Arc<Container>],
     asked_for: bool,
 ) -> Option<Fact<Arc<Configuration>>> {
+    let none = Files::default();
     let (files, unread) = match files {
         Fact::Known(files) => (files, None),
-        Fact::Failed(why) => (Files::default(), Some(why)),
-        Fact::Absent | Fact::NotAsked => (Files::default(), None),
+        Fact::Failed(why) => (&none, Some(why)),
+        Fact::Absent | Fact::NotAsked => (&none, None),
     };
-    let told = config::read(&files, container, containers, implementation(container));
+    let told = config::read(files, container, containers, implementation(container));
     let sends_on = told.known().is_some_and(|c| !c.routes.is_empty());
     match unread {
         // Labels and arguments may tell everything.
-        Some(why) if !sends_on => Some(Fact::Failed(why)),
+        Some(why) if !sends_on => Some(Fact::Failed(why.clone())),
         _ => {
             let is_unclear = !files.is_empty() && told.known().is_none_or(|c| !c.notes.is_empty());
             (asked_for || sends_on || is_unclear).then(|| told.map(Arc::new))
@@ -80,8 +82,9 @@ fn told(
     }
 }
 
-fn in_order<T>(objects: Vec<T>, name: impl Fn(&T) -> &Text) -> Vec<Arc<T>> {
-    let mut objects: Vec<Arc<T>> = objects.into_iter().map(Arc::new).collect();
-    objects.sort_by(|a, b| name(a).as_str().cmp(name(b).as_str()));
+/// By name, and by id where names are the same, so that the order of reading is no matter.
+fn in_order<T>(objects: &[Arc<T>], key: impl Fn(&T) -> (&str, &str)) -> Vec<Arc<T>> {
+    let mut objects = objects.to_vec();
+    objects.sort_by(|a, b| key(a).cmp(&key(b)));
     objects
 }

@@ -22,7 +22,7 @@ use dial::{Dialer, Wire};
 pub use endpoint::{Address, Endpoint, Environment, TlsFiles};
 pub use error::{EngineError, OLDEST_API};
 pub use events::{Touched, watch};
-pub use load::load;
+pub use load::{load, load_again, load_touched};
 pub use log::log;
 
 use crate::report::escape;

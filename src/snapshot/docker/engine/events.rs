@@ -50,6 +50,22 @@ pub enum Touched {
     Everything,
 }
 
+impl Touched {
+    /// The container that it names, by its id.
+    pub fn container(&self) -> Option<&str> {
+        match self {
+            Touched::Container(id) => Some(id),
+            Touched::Network { container, .. } => container.as_deref(),
+            Touched::Everything => None,
+        }
+    }
+
+    /// Whether a network itself came, went or changed, and not only who is in it.
+    pub fn is_of_networks(&self) -> bool {
+        matches!(self, Touched::Network { container: None, .. } | Touched::Everything)
+    }
+}
+
 /// The events of an engine, for ever: where the connection breaks it is made again, which touches everything. Whoever reads the engine after
 /// the first poll misses nothing.
 pub fn watch(connection: Connection) -> impl Stream<Item = Touched> + Send {

@@ -1,4 +1,4 @@
-//! Which target is due when. An event makes its targets due at once; every target is due again at its interval.
+//! Which target is due when, of a cluster or of a Docker engine. An event makes its targets due at once; every target is due again at its interval.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
