@@ -144,6 +144,7 @@ mod alone {
         nodes_that_do_not_reach_each_other_are_seen: checks::of_nodes;
         a_silent_watch_is_noticed_and_begun_anew: outages::watches_silent;
         a_spoilt_authority_is_made_anew_and_agents_come_back: agents::authority_spoilt;
+        a_node_that_is_lost_is_what_is_named: outages::node_lost;
         another_replica_takes_over_where_the_leader_is_killed: outages::leader_killed;
         nothing_is_lost_where_etcd_is_frozen: outages::etcd_frozen;
         nothing_is_lost_where_the_api_server_is_stopped_for_a_minute: outages::api_server_stopped;

@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use culprit::api::{Diagnosis, DiagnosisStatus, Verdict};
+use culprit::api::{Confidence, ConnectivityStatus, Diagnosis, DiagnosisStatus, Verdict};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
+use super::checks;
 use super::cluster::Cluster;
 use super::fault::Fault;
 
@@ -63,13 +64,17 @@ impl<'a> Scene<'a> {
 
     /// What is known now.
     pub async fn known(&self) -> Vec<Known> {
+        let statuses = self.statuses().await;
+        statuses.into_iter().map(|s| Known { verdict: s.verdict, cause: s.cause, transitions: s.history.len() }).collect()
+    }
+
+    async fn statuses(&self) -> Vec<DiagnosisStatus> {
         let api = Api::<Diagnosis>::namespaced(self.cluster.client.clone(), &self.namespace);
-        let mut known = Vec::new();
+        let mut statuses = Vec::new();
         for name in ["ingress-lost", "ingress-web"] {
-            let status = api.get(name).await.expect("the Diagnosis is there").status.expect("it has a status");
-            known.push(Known { verdict: status.verdict, cause: status.cause, transitions: status.history.len() });
+            statuses.push(api.get(name).await.expect("the Diagnosis is there").status.expect("it has a status"));
         }
-        known
+        statuses
     }
 
     /// A new fault is named, within this time, and its mending seen.
@@ -155,6 +160,43 @@ pub async fn etcd_frozen(cluster: &Cluster) {
     scene.shell("kill -CONT $(cat $RUN/etcd.pid)");
     answers(cluster).await;
     scene.is_as_it_was(&before).await;
+}
+
+/// A node is lost: nothing reaches it, and nothing leaves it. What is named meanwhile is that node, and all comes back.
+pub async fn node_lost(cluster: &Cluster) {
+    checks::hurry(cluster);
+    let seen_well = |s: &ConnectivityStatus| s.verdict == Verdict::Healthy;
+    checks::until(cluster, "culprit-system", "cluster", seen_well).await;
+    let scene = Scene::new(cluster, "node-lost").await;
+    scene.shell(
+        r#"$KUBECTL -n $NAMESPACE patch deployment web --type=merge -p '{"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": "node2"}}}}}' >/dev/null
+           $KUBECTL -n $NAMESPACE rollout status deployment/web --timeout=60s >/dev/null"#,
+    );
+    scene.until("ingress-web", |s| s.verdict == Verdict::Healthy).await;
+    let before = scene.known().await;
+    let cut = |how: &str| {
+        for (chain, side) in [("INPUT", "-i"), ("OUTPUT", "-o"), ("FORWARD", "-i"), ("FORWARD", "-o")] {
+            scene.shell(&format!("$RIG/run-in node2 iptables {how} {chain} {side} eth0 -j DROP"));
+        }
+    };
+    cut("-I");
+    let names_the_node = |s: &DiagnosisStatus| s.findings.iter().all(|f| f.message.contains("node2") || f.confidence != Confidence::Proven);
+    let begun = Instant::now();
+    while !cluster.output("$KUBECTL get node node2 --no-headers").contains("NotReady") {
+        assert!(begun.elapsed() < PATIENCE, "the node is not lost");
+        for status in scene.statuses().await {
+            let is_known_fault = status.cause.as_deref() == Some("route-backend-service-missing");
+            assert!(is_known_fault || names_the_node(&status), "{}", describe(&status));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    scene.within("ingress-web", PATIENCE, |s| s.verdict != Verdict::Healthy && names_the_node(s)).await;
+    checks::until(cluster, "culprit-system", "cluster", |s| s.verdict != Verdict::Healthy).await;
+    cut("-D");
+    checks::until(cluster, "culprit-system", "cluster", seen_well).await;
+    scene.keeps(&before).await;
+    scene.sees_faults(PATIENCE).await;
+    cluster.remove_namespace(&scene.namespace).await;
 }
 
 /// The replica that leads is killed without notice; the other one takes over.
