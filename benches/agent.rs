@@ -27,6 +27,8 @@ const LONG: Duration = Duration::from_secs(60);
 /// How often every pod is asked at work: as often as a route is.
 const ROUND: Duration = Duration::from_secs(30);
 const AT_ONCE: usize = 8;
+/// Settings of the allocator, as the installation has them (`deploy/overlays/agents/agent.yaml`).
+const SETTINGS: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ALLOW_THP", "0")];
 /// Ticks of processor time in a second, as `/proc` counts on every architecture.
 const TICKS: f64 = 100.0;
 
@@ -72,7 +74,7 @@ impl Agent {
         let dial = rig.dial();
         let mut command = Command::new(env!("CARGO_BIN_EXE_culprit"));
         command.args(["agent", "--controller", &dial.address.to_string(), "--server-name", &dial.server_name]);
-        command.arg("--ca-file").arg(dial.ca).arg("--token-file").arg(dial.token);
+        command.envs(SETTINGS).arg("--ca-file").arg(dial.ca).arg("--token-file").arg(dial.token);
         Agent(command.stdout(Stdio::null()).spawn().expect("the agent begins"))
     }
 
@@ -90,8 +92,8 @@ impl Agent {
             line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1000.0
         };
         let share = (self.ticks() - before) as f64 / TICKS / over.as_secs_f64() * 100.0;
-        let (now, most) = (megabytes("VmRSS:"), megabytes("VmHWM:"));
-        println!("{when}: {share:.2} % of a core, {now:.1} MB resident, {most:.1} MB at most ({PODS} pods)");
+        let (now, most, program) = (megabytes("VmRSS:"), megabytes("VmHWM:"), megabytes("RssFile:"));
+        println!("{when}: {share:.2} % of a core, {now:.1} MB resident, {program:.1} of them its program, {most:.1} MB at most ({PODS} pods)");
     }
 
     fn read(&self, file: &str) -> String {

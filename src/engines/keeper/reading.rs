@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::super::touched;
@@ -52,8 +53,12 @@ impl Keeper {
             self.renew_until(&mut inventory, pause).await?;
             let (since, lost) = (Instant::now(), self.changes.recover());
             let (known, stale) = (inventory.clone(), self.stale(&mut read_at));
-            let whole = engine::load_again(&self.connection, &known, &stale);
-            let (read, meanwhile) = self.renew_until(&mut inventory, whole).await?;
+            // A task of its own, since it would time out where nobody looks after it while events are followed.
+            let connection = self.connection.clone();
+            let mut whole = JoinSet::new();
+            whole.spawn(async move { engine::load_again(&connection, &known, &stale).await });
+            let (read, meanwhile) = self.renew_until(&mut inventory, whole.join_next()).await?;
+            let Some(Ok(read)) = read else { continue };
             inventory = read?;
             // What changed while it was read may have been read before it changed.
             self.renew(&mut inventory, &meanwhile).await?;

@@ -40,6 +40,10 @@ impl PodUid {
     /// Whether a process is in one of this pod's groups, by its `/proc/PID/cgroup`. CRI-O's monitors of containers may be there, too, and stand in
     /// the node's namespaces (`conmon_cgroup = "pod"`): they are not the pod's.
     pub fn owns(&self, cgroup: &str) -> ProcResult<bool> {
+        // Nearly every process of a machine is somebody else's, and to parse is dear.
+        if !cgroup.contains(&self.0) && !cgroup.contains(&self.0.replace('-', "_")) {
+            return Ok(false);
+        }
         let groups = ProcessCGroups::from_buf_read(cgroup.as_bytes())?;
         let is_monitor = |path: &str| path.split('/').any(|directory| directory.starts_with("crio-conmon-"));
         Ok(groups.into_iter().any(|group| group.pathname.split('/').any(|directory| self.names(directory)) && !is_monitor(&group.pathname)))
