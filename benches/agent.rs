@@ -93,7 +93,9 @@ impl Agent {
         };
         let share = (self.ticks() - before) as f64 / TICKS / over.as_secs_f64() * 100.0;
         let (now, most, program) = (megabytes("VmRSS:"), megabytes("VmHWM:"), megabytes("RssFile:"));
-        println!("{when}: {share:.2} % of a core, {now:.1} MB resident, {program:.1} of them its program, {most:.1} MB at most ({PODS} pods)");
+        println!(
+            "{when}: {share:.2} % of a core, {now:.1} MB resident, {program:.1} of them its program, {most:.1} MB at most ({PODS} pods)"
+        );
     }
 
     fn read(&self, file: &str) -> String {

@@ -87,7 +87,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Diagnose(arguments) => runtime()?.block_on(diagnose::run(arguments)),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Controller(arguments) => runtime()?.block_on(serve::run(arguments)),
-        Command::Agent(arguments) => runtime()?.block_on(agent::run(arguments)),
+        Command::Agent(arguments) => agent::runtime()?.block_on(agent::run(arguments)),
         Command::Docker(arguments) => runtime()?.block_on(docker::run(arguments)),
         Command::Manifests(arguments) => manifests::run(&arguments),
         Command::Version => print(&format!("culprit {}\n", env!("CARGO_PKG_VERSION"))),

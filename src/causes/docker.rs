@@ -52,5 +52,6 @@ super::group![
     docker_userland_proxy_loopback,
     swarm_no_running_task,
     swarm_overlay_ports_blocked,
+    swarm_routing_mesh_ingress,
     swarm_vip_stale,
 ];

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
@@ -12,6 +13,11 @@ use crate::agent::{echo, run};
 use crate::connectivity::ECHO;
 use crate::controller::terminated;
 use crate::vantage::inside::{Pods, Roots};
+
+/// Threads that serve sessions. Pods have threads of their own, so that a node with many processors needs no more, and each takes memory.
+const WORKERS: usize = 2;
+/// Threads that read files at most: more than look into pods at once, so that a file that hangs holds up nobody else.
+const READERS: usize = 32;
 
 /// Arguments of `culprit agent`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +37,12 @@ pub struct Arguments {
     /// Format of the log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+}
+
+/// What it runs on, as small on every node.
+pub fn runtime() -> Result<Runtime, CliError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(WORKERS).max_blocking_threads(READERS).enable_all().build().map_err(CliError::Output)
 }
 
 /// Runs it until it is told to end.

@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::probe::Scheme;
 use crate::snapshot::objects::PathType;
 pub use sources::{paths_to_read, program, read};
+pub use text::size;
 
 /// A gateway's configuration, as far as it was understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +120,8 @@ pub struct ConfiguredRoute {
     pub path: String,
     /// How the path is matched.
     pub path_type: PathType,
+    /// What is to get a certificate for the host, where the configuration says that somebody is (Traefik's certificate resolvers).
+    pub resolver: Option<String>,
     /// Where the requests go.
     pub upstream: Upstream,
 }
@@ -144,6 +147,8 @@ pub struct Upstream {
     pub verifies: bool,
     /// How long it may be silent, where the configuration says so.
     pub read_timeout: Option<Duration>,
+    /// Bytes of a response's head that are taken at most, where the configuration says so and such lines of it are read (nginx, HAProxy).
+    pub largest_head: Option<usize>,
 }
 
 /// When a gateway looks up the names of its servers.
@@ -237,9 +242,18 @@ impl ConfiguredRoute {
             server_name: None,
             verifies: false,
             read_timeout: None,
+            largest_head: None,
         };
         let path_type = PathType::Prefix;
-        ConfiguredRoute { place: Place::default(), listeners: Vec::new(), host: None, path: "/".into(), path_type, upstream }
+        ConfiguredRoute {
+            place: Place::default(),
+            listeners: Vec::new(),
+            host: None,
+            path: "/".into(),
+            path_type,
+            resolver: None,
+            upstream,
+        }
     }
 }
 

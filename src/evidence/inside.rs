@@ -2,6 +2,7 @@
 //!
 //! Every figure that a kernel, a container engine or missing rights may withhold is an option: not knowing is never "no".
 
+pub mod addresses;
 pub mod groups;
 pub mod hosts;
 pub mod listening;
@@ -42,6 +43,9 @@ pub struct Inside {
     pub conntrack: Option<Usage>,
     /// How the pod looks names up.
     pub resolver: Option<Resolver>,
+    /// The addresses of a network that is nobody's own, as a host's, without those of loopback; none where they are not known.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A listening TCP socket.

@@ -25,6 +25,8 @@ pub struct ContainerRoute {
     pub upstream: Upstream,
     /// Its servers, and where each leads on paper.
     pub servers: Vec<ServerPath>,
+    /// What is to get its certificate, where the configuration names it.
+    pub resolver: Option<String>,
 }
 
 /// A server of an upstream, and where it leads on paper.
@@ -203,8 +205,8 @@ fn path(host: &Arc<Host>, container: &Arc<Container>, whole: &Arc<Configuration>
     };
     let gateway = Arc::new(gateway(host, container, &of.listeners));
     let (host, gateway_container) = (host.clone(), container.clone());
-    let container =
-        ContainerRoute { host, gateway: gateway_container, configuration: whole.clone(), upstream: of.upstream.clone(), servers };
+    let (upstream, resolver) = (of.upstream.clone(), of.resolver.clone());
+    let container = ContainerRoute { host, gateway: gateway_container, configuration: whole.clone(), upstream, servers, resolver };
     Path {
         route,
         class: Fact::NotAsked,

@@ -40,6 +40,9 @@ pub struct ScriptedInside {
     /// Its resolv.conf: `servers`, `search`, `ndots`.
     #[serde(default)]
     pub resolver: Option<Resolver>,
+    /// Addresses of a host.
+    #[serde(default)]
+    pub addresses: Vec<std::net::IpAddr>,
 }
 
 impl ScriptedInside {
@@ -67,6 +70,7 @@ impl ScriptedInside {
             }),
             conntrack: usage(self.conntrack.as_ref()),
             resolver: self.resolver.clone(),
+            addresses: self.addresses.clone(),
         }
     }
 }

@@ -2,6 +2,7 @@ use crate::api::{Confidence, Hop, Severity};
 use crate::causes::remedy::Change;
 use crate::causes::undelivered::{self, Undelivered};
 use crate::causes::{Case, Cause, EndpointView, Judgement, Platform, When, upstream};
+use crate::evidence::config::size;
 use crate::path::Implementation;
 use crate::probe::{Head, Signature};
 
@@ -34,8 +35,9 @@ Make the headers smaller, or the gateway's buffer larger; the finding has the se
 `app-malformed-header` and `cl-te-conflict-rejected` give the same 502; here the head is sound and big.
 
 ## Limits
-A limit that is set for the whole gateway is not read, so one that was raised there is not known. A head that grows with a login is not seen by
-a plain GET.
+In a cluster a limit that is set for the whole gateway is not read, so one that was raised there is not known. Of a container the buffers of nginx
+and HAProxy are read, and what others are told is not, nor what stands in a part of a configuration that was not understood: it is Likely then.
+A head that grows with a login is not seen by a plain GET.
 ",
     check,
 };
@@ -106,8 +108,18 @@ fn excess(view: &EndpointView<'_>, limit: &Limit) -> Option<String> {
 /// `max_response_headers_kb` (60), `max_headers_count` (100); Go `net/http.Transport.MaxResponseHeaderBytes` (10 MiB).
 fn limit(case: &Case<'_>) -> Limit {
     let limit = of_software(case);
-    // A container's configuration may say otherwise, and these lines of it are not read.
-    if case.path.container.is_some() { Limit { confidence: limit.confidence.max(Confidence::Likely), ..limit } } else { limit }
+    let Some(route) = case.path.container.as_deref() else { return limit };
+    match route.upstream.largest_head {
+        Some(head) => Limit { head, ..limit },
+        // Where the whole configuration is known, its silence means the default.
+        None if is_read(case) && route.configuration.notes.is_empty() => limit,
+        None => Limit { confidence: limit.confidence.max(Confidence::Likely), ..limit },
+    }
+}
+
+/// Whether the lines of a container's configuration that set the limit are read.
+fn is_read(case: &Case<'_>) -> bool {
+    matches!(upstream::implementation(case), Implementation::Nginx | Implementation::Haproxy)
 }
 
 fn of_software(case: &Case<'_>) -> Limit {
@@ -122,14 +134,9 @@ fn of_software(case: &Case<'_>) -> Limit {
 }
 
 fn nginx_buffer(case: &Case<'_>) -> Option<usize> {
-    let text = upstream::nginx(case, "proxy-buffer-size").or_else(|| upstream::of_ingress(case, "nginx.org/proxy-buffer-size"))?;
-    let text = text.trim().to_ascii_lowercase();
-    let (number, unit) = match text.as_bytes().last()? {
-        b'k' => (&text[..text.len() - 1], 1 << 10),
-        b'm' => (&text[..text.len() - 1], 1 << 20),
-        _ => (text.as_str(), 1),
-    };
-    number.parse::<usize>().ok()?.checked_mul(unit)
+    upstream::nginx(case, "proxy-buffer-size")
+        .or_else(|| upstream::of_ingress(case, "nginx.org/proxy-buffer-size"))
+        .and_then(|text| size(&text))
 }
 
 fn confidence(case: &Case<'_>, lost: &Undelivered<'_>, limit: &Limit) -> Confidence {

@@ -32,7 +32,8 @@ Put both on one network and call the container by its name and its own port; no 
 `docker-host-service-loopback`: what listens on the host is no container.
 
 ## Limits
-An upstream that names another address of the host than a bridge's is not known to lead to the host.
+An upstream that names another address of the host than a bridge's is known to lead to the host where somebody can look at the host, or another port is published at that address.
+A gateway whose own port is published on 127.0.0.1 alone is left alone: requests from other machines are not seen here, and such a port is often meant so.
 ",
     check,
 };

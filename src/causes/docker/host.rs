@@ -1,6 +1,6 @@
 //! Upstreams that lead to the engine's host, and are refused there.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::meant::{HOST_NAMES, lookup};
@@ -22,12 +22,13 @@ pub struct HostRefuses<'a> {
     pub seen: &'a Observation,
 }
 
-/// The first server that leads to the host and is refused: by an address of a bridge, or by a name that stands for the host.
+/// The first server that leads to the host and is refused: by an address of a bridge or another one that the host has, or by a name that
+/// stands for the host.
 pub fn refuses<'a>(case: &Case<'a>) -> Result<Option<HostRefuses<'a>>, Missing> {
     let Some(route) = case.path.container.as_deref().filter(|r| r.gateway.runs()) else { return Ok(None) };
     for server in &route.servers {
         let addresses = match &server.leads {
-            Leads::Host(ip) => vec![*ip],
+            Leads::Host(ip) | Leads::Address(ip) => vec![*ip],
             Leads::Name if HOST_NAMES.iter().any(|n| n.eq_ignore_ascii_case(&server.server.host)) => {
                 match &case.ask(lookup(case, &server.server.host))?.outcome {
                     Outcome::Resolved(addresses) => addresses.clone(),
@@ -39,12 +40,22 @@ pub fn refuses<'a>(case: &Case<'a>) -> Result<Option<HostRefuses<'a>>, Missing> 
         for ip in addresses {
             let to = SocketAddr::new(ip, server.server.port);
             let seen = case.ask(case.request_to(to, case.path.backend.scheme))?;
-            if seen.signature() == Some(Signature::Refused) {
+            if seen.signature() == Some(Signature::Refused) && (!matches!(server.leads, Leads::Address(_)) || is_hosts(case, route, ip)?) {
                 return Ok(Some(HostRefuses { route, server, to, seen }));
             }
         }
     }
     Ok(None)
+}
+
+/// Whether the host has an address: somebody publishes a port there, or its own table says so. No where nobody can look.
+fn is_hosts(case: &Case<'_>, route: &ContainerRoute, ip: IpAddr) -> Result<bool, Missing> {
+    let publishes = |c: &Arc<Container>| c.published.iter().any(|p| p.bound && p.host_ip == ip);
+    // Elsewhere than on Linux what the engine calls its host is a machine within the host.
+    if route.host.containers.iter().any(publishes) || route.host.engine.is_apart() {
+        return Ok(route.host.containers.iter().any(publishes));
+    }
+    Ok(case.look_docker_host_if_possible()?.is_some_and(|look| look.inside.addresses.contains(&ip)))
 }
 
 /// The running containers that publish a port of the host, with how.

@@ -1,14 +1,20 @@
-//! Upstreams that are services of a Swarm, by what its DNS says inside the gateway: the service's own address and those of its tasks.
+//! Upstreams that are services of a Swarm, by what its DNS says inside the gateway: the service's own address and those of its tasks; and ports
+//! that a Swarm publishes on its nodes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::meant;
 use crate::causes::{Case, Missing};
+use crate::evidence::firewall::{Conditions, Match, Packet, Rule};
 use crate::path::{ContainerRoute, Leads};
 use crate::probe::{DnsFailure, Observation, Outcome};
-use crate::snapshot::objects::docker::{Container, Network};
+use crate::snapshot::objects::docker::{Container, Host, Network};
 
+/// Label of a task's container: the name of its service.
+pub const SERVICE: &str = "com.docker.swarm.service.name";
+/// The chain in which a node translates ports of the routing mesh.
+const MESH: &str = "DOCKER-INGRESS";
 /// Tasks that are asked at most.
 const MOST: usize = 8;
 
@@ -76,4 +82,43 @@ impl<'a> Service<'a> {
     pub fn container_of(&self, ip: IpAddr) -> Option<&'a Arc<Container>> {
         self.route.host.owner_of(ip)
     }
+}
+
+/// How this engine shows that the Swarm publishes a port.
+#[derive(Clone, Copy, Debug)]
+pub enum Published<'a> {
+    /// In mode `host`: this task here publishes it as any container does.
+    ByTask(&'a Arc<Container>),
+    /// In mode `ingress`: this rule translates it for the routing mesh.
+    ByMesh(&'a Rule),
+}
+
+impl std::fmt::Display for Published<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Published::ByTask(task) => write!(f, "{} is a task and publishes the port on its own node", task.name),
+            Published::ByMesh(rule) => write!(f, "{}", rule.text),
+        }
+    }
+}
+
+/// Whether an engine is a node of a Swarm: only these have overlay networks.
+pub fn is_part_of_one(host: &Host) -> bool {
+    host.networks.iter().any(|n| n.driver == "overlay")
+}
+
+/// How the Swarm publishes a port, as far as this engine shows. Unknown where nobody read its rules.
+pub fn published(host: &Host, to: SocketAddr) -> Result<Option<Published<'_>>, Missing> {
+    let is_task = |c: &&Arc<Container>| c.labels.contains_key(SERVICE) && c.published.iter().any(|p| p.host_port == to.port());
+    if let Some(task) = host.containers.iter().find(is_task) {
+        return Ok(Some(Published::ByTask(task)));
+    }
+    let packet = Packet::first(None, to.ip(), to.port());
+    let known = host.firewall.known().filter(|f| !f.unread.contains_key(&packet.family()));
+    let Some(firewall) = known else { return Err(Missing::Fact(format!("how the Swarm publishes port {}", to.port()))) };
+    let translates = |rule: &&Rule| {
+        let conditions = Conditions::parse(&rule.text);
+        conditions.target.as_deref() == Some("DNAT") && conditions.is_of_destination() && conditions.matches(&packet) == Match::Yes
+    };
+    Ok(firewall.chains_of(packet.family(), "nat", MESH).flat_map(|chain| &chain.rules).find(translates).map(Published::ByMesh))
 }

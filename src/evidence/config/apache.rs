@@ -169,6 +169,7 @@ impl Walk {
                 host: name.clone(),
                 path: rule.path.clone(),
                 path_type: rule.path_type,
+                resolver: None,
                 upstream: upstream.clone(),
             });
         }

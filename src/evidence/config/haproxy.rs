@@ -13,7 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::backend::{Backend, Proxy, host_header};
+use self::backend::{Backend, Global, Proxy, host_header};
 use self::condition::{Acls, Claim, claims};
 use self::syntax::{Line, Section};
 use super::arguments::Arguments;
@@ -99,11 +99,11 @@ impl<'c> Walk<'c> {
     fn over(files: &'c Files, folder: &'c str, sections: &'c [Section], notes: Notes) -> Configuration {
         let mut walk = Walk { files, folder, backends: BTreeMap::new(), notes, routes: Vec::new(), listeners: Vec::new() };
         let defaults: Vec<Vec<&Section>> = sections.iter().map(|s| defaults_of(sections, s)).collect();
-        let verifies = !sections.iter().any(|s| s.kind() == "global" && s.lines.iter().any(|l| l.is(&["ssl-server-verify", "none"])));
+        let global = Global::of(sections);
         let proxies = || sections.iter().zip(&defaults).map(|(section, defaults)| Proxy { section, defaults });
         for proxy in proxies().filter(|p| matches!(p.section.kind(), "backend" | "listen")) {
             // One that answers by itself is known, and passes nothing on.
-            let backend = (!proxy.answers_itself()).then(|| Backend::of(proxy, verifies, &mut walk.notes));
+            let backend = (!proxy.answers_itself()).then(|| Backend::of(proxy, global, &mut walk.notes));
             walk.backends.insert(proxy.section.name(), backend);
         }
         for proxy in proxies().filter(|p| matches!(p.section.kind(), "frontend" | "listen")) {
@@ -207,7 +207,8 @@ impl<'c> Walk<'c> {
                 return;
             };
             let (path, path_type) = claim.path.clone().unwrap_or_else(|| ("/".into(), PathType::Prefix));
-            self.routes.push(ConfiguredRoute { place: rule.place.clone(), listeners, host: claim.host.clone(), path, path_type, upstream });
+            let (place, host) = (rule.place.clone(), claim.host.clone());
+            self.routes.push(ConfiguredRoute { place, listeners, host, path, path_type, resolver: None, upstream });
         }
     }
 }

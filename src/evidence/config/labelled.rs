@@ -37,6 +37,7 @@ pub fn read(container: &Container) -> Option<Configuration> {
         host: None,
         path: "/".into(),
         path_type: PathType::Prefix,
+        resolver: None,
         upstream: Upstream {
             name: None,
             scheme,
@@ -47,6 +48,7 @@ pub fn read(container: &Container) -> Option<Configuration> {
             server_name: None,
             verifies: false,
             read_timeout: None,
+            largest_head: None,
         },
     });
     Some(Configuration { listeners, routes: routes.into_iter().collect(), notes: notes.into_vec(), ..Configuration::default() })

@@ -203,6 +203,7 @@ impl Walk {
                 host: host.clone(),
                 path: location.path.clone(),
                 path_type: location.path_type,
+                resolver: None,
                 upstream: upstream.clone(),
             });
         }

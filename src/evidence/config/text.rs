@@ -49,6 +49,18 @@ pub fn bound(host: &str) -> Option<IpAddr> {
     }
 }
 
+/// A size such as `4096`, `16k` or `1m`, in bytes.
+pub fn size(text: &str) -> Option<usize> {
+    let text = text.trim().to_ascii_lowercase();
+    let (number, unit) = match text.char_indices().next_back()? {
+        (at, 'k') => (&text[..at], 1 << 10),
+        (at, 'm') => (&text[..at], 1 << 20),
+        (at, 'g') => (&text[..at], 1 << 30),
+        _ => (text.as_str(), 1),
+    };
+    number.parse::<usize>().ok()?.checked_mul(unit)
+}
+
 /// A time such as `60`, `30s`, `0.5s`, `500ms` or `1m 30s`; a number without a unit counts in `unit`.
 pub fn duration(text: &str, unit: Duration) -> Option<Duration> {
     let mut rest = text.trim();

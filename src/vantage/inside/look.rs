@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -11,7 +12,10 @@ use super::members::{self, Member, Whose};
 use super::namespace::within;
 use super::{Error, Roots};
 use crate::evidence::inside::sockets::{self, Socket};
-use crate::evidence::inside::{Descriptors, Inside, Listener, Process, Processes, Resolver, Usage, groups, process};
+use crate::evidence::inside::{Descriptors, Inside, Listener, Process, Processes, Resolver, Usage, addresses, groups, process};
+
+/// The most that is read of a table of routes.
+const LONGEST_TABLE: u64 = 1 << 20;
 
 /// Looks into a pod, whose sockets are seen through a netlink socket of its network namespace, or else in its first process' tables.
 ///
@@ -40,6 +44,7 @@ pub fn into(roots: &Roots, whose: &Whose, netlink: Result<OwnedFd, Error>) -> Re
         processes: is_pod.then_some(seen.processes),
         conntrack: runtime.iter().chain([&roots.proc.join("1")]).find_map(|process| conntrack(&roots.proc, process)),
         resolver: super::resolver::of(&roots.proc, &members),
+        addresses: if is_pod { Vec::new() } else { own_addresses(&folder) },
     })
 }
 
@@ -53,8 +58,19 @@ pub fn around() -> Result<Inside, Error> {
         listeners: listeners(sockets, &HashMap::new()),
         turned_away: read(&own.join("net/netstat")).and_then(|text| sockets::turned_away(&text)),
         resolver: read(Path::new("/etc/resolv.conf")).map(|text| Resolver::parse(&text)).filter(|r| !r.servers.is_empty()),
+        addresses: own_addresses(own),
         ..Inside::default()
     })
+}
+
+/// The addresses of a process' namespace. A host with many routes has a long table of them, of which the beginning is read.
+fn own_addresses(folder: &Path) -> Vec<IpAddr> {
+    let read = |name: &str| -> io::Result<String> {
+        let mut text = String::new();
+        File::open(folder.join("net").join(name))?.take(LONGEST_TABLE).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    addresses::parse(&read("fib_trie").unwrap_or_default(), &read("if_inet6").unwrap_or_default())
 }
 
 /// The tables of a process' namespace. Without IPv6 in the kernel there is only one.

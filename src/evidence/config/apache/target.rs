@@ -131,6 +131,7 @@ impl Within<'_> {
                 .find(rule, "sslproxyverify")
                 .is_some_and(|d| matches!(d.arg().to_ascii_lowercase().as_str(), "require" | "optional")),
             read_timeout: self.read_timeout(rule),
+            largest_head: None,
             servers: servers.into_iter().map(|(_, server)| server).collect(),
         })
     }

@@ -77,6 +77,7 @@ impl Proxy {
             server_name: self.server_name.clone(),
             verifies: !self.insecure,
             read_timeout: self.read_timeout.filter(|t| !t.is_zero()),
+            largest_head: None,
         }
     }
 

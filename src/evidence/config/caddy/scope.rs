@@ -74,7 +74,7 @@ impl Scope {
         let route = |host: Option<String>, path: Option<(String, PathType)>| {
             let (path, path_type) = path.unwrap_or_else(|| ("/".to_owned(), PathType::Prefix));
             let upstream = Upstream { path_prefix: scope.path_prefix(&path), ..upstream.clone() };
-            ConfiguredRoute { place: place.clone(), listeners: scope.listeners.clone(), host, path, path_type, upstream }
+            ConfiguredRoute { place: place.clone(), listeners: scope.listeners.clone(), host, path, path_type, resolver: None, upstream }
         };
         matches.into_iter().map(|m| route(m.host, m.path)).collect()
     }

@@ -54,6 +54,7 @@ fn empty(name: Option<&str>) -> Upstream {
         server_name: None,
         verifies: false,
         read_timeout: None,
+        largest_head: None,
     }
 }
 

@@ -63,7 +63,7 @@ impl Table<'_> {
         let each = matches.into_iter().map(|m| {
             let (path, path_type) = m.path.unwrap_or_else(|| ("/".to_owned(), PathType::Prefix));
             let (place, listeners, upstream) = (place.clone(), listeners.to_vec(), upstream.clone());
-            ConfiguredRoute { place, listeners, host: m.host, path, path_type, upstream }
+            ConfiguredRoute { place, listeners, host: m.host, path, path_type, resolver: None, upstream }
         });
         each.collect()
     }

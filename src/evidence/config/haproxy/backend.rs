@@ -6,7 +6,7 @@ use super::condition::{Acls, Claim};
 use super::server::{ServerLine, servers};
 use super::syntax::{Line, Section};
 use crate::evidence::config::notes::Notes;
-use crate::evidence::config::text::{duration, excerpt};
+use crate::evidence::config::text::{duration, excerpt, size};
 use crate::evidence::config::{HostHeader, Listener, Lookup, Upstream};
 
 /// A section that sends requests to servers, with what holds in it by `defaults`.
@@ -55,6 +55,26 @@ impl<'c> Proxy<'c> {
     }
 }
 
+/// What `global` says for all backends.
+#[derive(Clone, Copy, Debug)]
+pub struct Global {
+    /// Whether certificates of servers are checked where they do not say.
+    verifies: bool,
+    /// Bytes of a response's head that are taken at most, where it says so.
+    largest_head: Option<usize>,
+}
+
+impl Global {
+    /// Reads the sections that are called so.
+    pub fn of(sections: &[Section]) -> Self {
+        let lines = || sections.iter().filter(|s| s.kind() == "global").flat_map(|s| &s.lines);
+        let last = |name: &str| lines().rfind(|l| l.word(0) == name).and_then(|l| size(l.word(1)));
+        // A part of the buffer is kept free for what is written into heads: 1 KiB, but no more than half of it.
+        let head = |buffer: usize| buffer.saturating_sub(last("tune.maxrewrite").unwrap_or(1024).min(buffer / 2));
+        Global { verifies: !lines().any(|l| l.is(&["ssl-server-verify", "none"])), largest_head: last("tune.bufsize").map(head) }
+    }
+}
+
 /// A backend as it was read.
 #[derive(Clone, Debug)]
 pub struct Backend {
@@ -62,13 +82,14 @@ pub struct Backend {
     servers: Vec<ServerLine>,
     host_header: HostHeader,
     read_timeout: Option<Duration>,
+    largest_head: Option<usize>,
     /// Rules that change the path.
     paths: Vec<Line>,
 }
 
 impl Backend {
-    /// Reads a `backend` or `listen` section; `verifies` is whether certificates of servers are checked where they do not say.
-    pub fn of(proxy: Proxy<'_>, verifies: bool, notes: &mut Notes) -> Backend {
+    /// Reads a `backend` or `listen` section.
+    pub fn of(proxy: Proxy<'_>, global: Global, notes: &mut Notes) -> Backend {
         let defaults: Vec<&Line> = (proxy.defaults.iter().rev().copied().chain([proxy.section]))
             .flat_map(|s| s.lines.iter().filter(|l| l.word(0) == "default-server"))
             .collect();
@@ -76,7 +97,7 @@ impl Backend {
             l.word(0) == "http-request"
                 && matches!(l.word(1), "set-path" | "set-pathq" | "set-uri" | "replace-path" | "replace-pathq" | "replace-uri")
         };
-        let servers = servers(&proxy.section.lines, &defaults, verifies, notes);
+        let servers = servers(&proxy.section.lines, &defaults, global.verifies, notes);
         if let Some(other) = servers.iter().find(|s| s.scheme != servers[0].scheme) {
             let first = &servers[0].scheme;
             notes.add(&proxy.section.head.place, format!("some servers speak {first} and some {}; {first} is taken", other.scheme));
@@ -86,6 +107,7 @@ impl Backend {
             servers,
             host_header: host_header(proxy, notes),
             read_timeout: proxy.line(&["timeout", "server"]).and_then(|l| duration(l.word(2), Duration::from_millis(1))),
+            largest_head: global.largest_head,
             paths: proxy.section.lines.iter().filter(is_path).cloned().collect(),
         }
     }
@@ -109,6 +131,7 @@ impl Backend {
             server_name: first.server_name.clone(),
             verifies: first.verifies,
             read_timeout: self.read_timeout,
+            largest_head: self.largest_head,
         })
     }
 

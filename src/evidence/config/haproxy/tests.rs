@@ -270,3 +270,16 @@ const WORDS: &[&str] = &[
     "str(",
     "\nserver-template",
 ];
+
+#[test]
+fn a_buffer_bounds_the_head_of_a_response() {
+    let head = |global: &str| {
+        let text = format!(
+            "global\n{global}\ndefaults\n  mode http\nfrontend f\n  bind :80\n  default_backend b\nbackend b\n  server a app:3000\n"
+        );
+        known(&files(&[(FILE, &text)])).routes[0].upstream.largest_head
+    };
+    assert_eq!(head("  log stdout format raw local0"), None);
+    assert_eq!(head("  tune.bufsize 32768"), Some(31744));
+    assert_eq!(head("  tune.bufsize 32k\n  tune.maxrewrite 8192"), Some(24 << 10));
+}

@@ -63,7 +63,7 @@ fn the_official_image_as_it_comes_has_no_routes() {
 fn a_gateway_with_two_servers_is_read() {
     let configuration = of("upstream app { server app:3000 weight=2; server app2:3000 backup; server old:1 down; keepalive 16; }\n\
          server {\n  listen 443 ssl http2 default_server;\n  server_name shop.example www.shop.example;\n  location / {\n    proxy_pass http://app;\n  }\n\
-           location /api/ { proxy_pass https://api.internal/v1/; proxy_read_timeout 5s; }\n  location = /health { return 200; }\n}\n\
+           location /api/ { proxy_pass https://api.internal/v1/; proxy_read_timeout 5s; proxy_buffer_size 16k; }\n  location = /health { return 200; }\n}\n\
          server { listen 443; server_name .wiki.example; location ~* ^/w/(.*)$ { proxy_pass http://wiki; } }\n");
     assert_eq!(
         routes(&configuration),
@@ -85,6 +85,7 @@ fn a_gateway_with_two_servers_is_read() {
     assert_eq!(first.upstream.host_header, HostHeader::Upstream);
     assert_eq!(configuration.routes[2].upstream.path_prefix.as_deref(), Some("/v1/"));
     assert_eq!(configuration.routes[2].upstream.read_timeout, Some(std::time::Duration::from_secs(5)));
+    assert_eq!((configuration.routes[2].upstream.largest_head, first.upstream.largest_head), (Some(16 << 10), None));
     assert!(configuration.routes.iter().all(|r| r.listeners.len() == 1 && r.listeners[0].tls));
     assert_eq!(configuration.routes[4].path_type, crate::snapshot::objects::PathType::ImplementationSpecific);
     assert_eq!(configuration.notes, []);

@@ -8,7 +8,7 @@ use super::scope::{Scope, variables};
 use crate::evidence::config::directive::Directive;
 use crate::evidence::config::limits::{SERVERS, cut};
 use crate::evidence::config::notes::Notes;
-use crate::evidence::config::text::{authority, duration, excerpt};
+use crate::evidence::config::text::{authority, duration, excerpt, size};
 use crate::evidence::config::{HostHeader, Lookup, Server, Upstream};
 use crate::probe::Scheme;
 
@@ -95,9 +95,21 @@ impl<'c> Pass<'c> {
         let host_header = self.host_header(notes);
         let verifies = self.scope.is_on(&self.param("ssl_verify"));
         let read_timeout = self.scope.find(&self.param("read_timeout")).and_then(|d| duration(d.arg(), Duration::from_secs(1)));
+        let largest_head = self.scope.find(&self.param("buffer_size")).and_then(|d| size(d.arg()));
         let server_name = self.server_name(&target, notes);
         let path_prefix = forwarded(&self, &target.path, target.varies, notes);
-        Some(Upstream { name, scheme: target.scheme, servers, lookup, host_header, path_prefix, server_name, verifies, read_timeout })
+        Some(Upstream {
+            name,
+            scheme: target.scheme,
+            servers,
+            lookup,
+            host_header,
+            path_prefix,
+            server_name,
+            verifies,
+            read_timeout,
+            largest_head,
+        })
     }
 
     /// The name of a parameter of the module that passes: `proxy_…`, `grpc_…`.

@@ -32,6 +32,8 @@ pub(super) struct Router {
     pub entry_points: Vec<String>,
     /// Whether it answers TLS.
     pub tls: bool,
+    /// What gets its certificates, where it says so.
+    pub resolver: Option<String>,
     /// Its service, by name with the provider.
     pub service: String,
     /// Its middlewares, by names with the provider.
@@ -91,6 +93,7 @@ impl Router {
             rule: rule.and_then(Tree::as_text).unwrap_or_default().to_owned(),
             entry_points: tree.texts("entrypoints").into_iter().map(str::to_owned).collect(),
             tls: tree.has("tls"),
+            resolver: tree.text("tls.certresolver").map(str::to_owned),
             service: tree.text("service").filter(|s| !s.is_empty()).map(|s| qualified(s, provider)).unwrap_or_default(),
             middlewares: tree.texts("middlewares").into_iter().map(|m| qualified(m, provider)).collect(),
         }

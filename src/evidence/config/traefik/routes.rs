@@ -68,7 +68,9 @@ impl Told<'_> {
         for middleware in &changes.unknown {
             note(format!("the path that {middleware} makes is not known"));
         }
-        matches.into_iter().map(|m| route(router, &listeners, &upstream, &changes, m)).collect()
+        let resolver = self.resolver(router);
+        let of = |m| ConfiguredRoute { resolver: resolver.clone(), ..route(router, &listeners, &upstream, &changes, m) };
+        matches.into_iter().map(of).collect()
     }
 
     /// Where a router is served. An entry point that redirects every request is none of them.
@@ -87,6 +89,13 @@ impl Told<'_> {
             e.redirects || (!router.tls && !e.tls && self.changes(&all, DEEPEST).redirects)
         };
         known.iter().filter(serves).filter(|e| !redirects(e)).map(listener).collect()
+    }
+
+    /// What gets a router's certificates: what its entry points say of TLS counts where it says nothing of it itself.
+    fn resolver(&self, router: &Router) -> Option<String> {
+        let is_its = |e: &&EntryPoint| router.entry_points.iter().any(|n| n.eq_ignore_ascii_case(&e.name));
+        let of_entry_points = || self.startup.entry_points.iter().filter(is_its).find_map(|e| e.resolver.clone());
+        if router.tls { router.resolver.clone() } else { of_entry_points() }
     }
 
     fn changes(&self, middlewares: &[String], left: usize) -> Changes {
@@ -140,6 +149,7 @@ impl Told<'_> {
             server_name: transport.server_name,
             verifies: transport.verifies,
             read_timeout: transport.read_timeout,
+            largest_head: None,
         }
     }
 
@@ -214,5 +224,5 @@ fn route(router: &Router, listeners: &[Listener], upstream: &Upstream, changes: 
     let path_prefix = changes.prefix_for(&path);
     let place: Place = router.place.clone();
     let upstream = Upstream { path_prefix, ..upstream.clone() };
-    ConfiguredRoute { place, listeners: listeners.to_vec(), host: of.host, path, path_type, upstream }
+    ConfiguredRoute { place, listeners: listeners.to_vec(), host: of.host, path, path_type, resolver: None, upstream }
 }

@@ -48,6 +48,8 @@ pub(super) struct EntryPoint {
     pub port: u16,
     /// Whether its routers speak TLS unless they say otherwise.
     pub tls: bool,
+    /// What gets their certificates then.
+    pub resolver: Option<String>,
     /// Whether routers that name no entry point are served here.
     pub is_default: bool,
     /// Whether every request is redirected to another entry point.
@@ -163,6 +165,7 @@ fn read_entry_points(tree: &Tree, startup: &mut Startup) {
             address,
             port,
             tls: entry.has("http.tls"),
+            resolver: entry.text("http.tls.certresolver").map(str::to_owned),
             is_default: if some_default { entry.truth("asdefault") == Some(true) } else { !name.eq_ignore_ascii_case("traefik") },
             redirects: entry.has("http.redirections.entrypoint.to"),
             middlewares: entry.texts("http.middlewares").into_iter().map(str::to_owned).collect(),
@@ -180,7 +183,7 @@ fn read_entry_points(tree: &Tree, startup: &mut Startup) {
 
 fn plain(name: &str, port: u16, is_default: bool) -> EntryPoint {
     let address = IpAddr::from([0, 0, 0, 0]);
-    EntryPoint { name: name.into(), address, port, tls: false, is_default, redirects: false, middlewares: Vec::new() }
+    EntryPoint { name: name.into(), address, port, tls: false, resolver: None, is_default, redirects: false, middlewares: Vec::new() }
 }
 
 /// `[HOST]:PORT[/tcp]`

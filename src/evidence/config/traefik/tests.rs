@@ -81,6 +81,7 @@ fn labels_make_a_route_to_the_container() {
     let configuration = by_labels(&["--entrypoints.web.address=:80", "--entryPoints.websecure.address=:443"], vec![shop]);
     assert_eq!(summary(&configuration), ["shop.example /api -> http 172.18.0.3:8080 at 443 tls"]);
     let route = &configuration.routes[0];
+    assert_eq!(route.resolver.as_deref(), Some("le"));
     assert_eq!(route.place.file, "label traefik.http.routers.shop.rule of container shop");
     assert_eq!(route.upstream.name.as_deref(), Some("shop@docker"));
     assert_eq!(route.upstream.lookup, Lookup::Given);
