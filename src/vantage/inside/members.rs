@@ -182,8 +182,9 @@ mod tests {
         let folder = proc.join(pid.to_string());
         fs::create_dir_all(&folder).expect("a folder");
         fs::write(folder.join("cgroup"), format!("0::/docker/{container}\n")).expect("a file");
-        let zeros = "0 ".repeat(17);
-        fs::write(folder.join("stat"), format!("{pid} (web) S 1 {zeros}{pid} 0 0\n")).expect("a file");
+        // Its start is the 22nd of 52 fields.
+        let (before, after) = ("0 ".repeat(17), "0 ".repeat(30));
+        fs::write(folder.join("stat"), format!("{pid} (web) S 1 {before}{pid} {after}\n")).expect("a file");
     }
 
     #[test]
