@@ -28,8 +28,8 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use crate::evidence::inside::membership::PodUid;
 use crate::probe::{Observation, Outcome, PodRef, Probe, Question};
 use crate::vantage::local::Local;
-use members::Member;
 pub use members::Whose;
+use members::{Known, Member};
 use namespace::Namespace;
 use resolver::Names;
 
@@ -39,8 +39,6 @@ const IDLE: Duration = Duration::from_secs(30);
 const NAMESPACES: usize = 16;
 /// Where all of them are entered, one is left for another so often.
 const CROWDED: Duration = Duration::from_millis(20);
-/// Pods and containers whose processes are remembered.
-const REMEMBERED: usize = 4096;
 /// Probes under way at once, in all namespaces.
 const IN_FLIGHT: usize = 256;
 /// Looks at once: they read much of `/proc`.
@@ -126,8 +124,7 @@ pub struct Pods {
     /// in which their engine writes names.
     are_containers: bool,
     inside: Mutex<HashMap<Whose, Arc<OnceCell<Arc<Entered>>>>>,
-    /// Whose processes were found before: all processes are gone through only where these are there no more.
-    remembered: Mutex<HashMap<Whose, Vec<Member>>>,
+    known: Arc<Known>,
     threads: Arc<Semaphore>,
     in_flight: Semaphore,
     looks: Arc<Semaphore>,
@@ -150,7 +147,7 @@ impl Pods {
             idle: IDLE,
             are_containers: false,
             inside: Mutex::default(),
-            remembered: Mutex::default(),
+            known: Arc::default(),
             threads: Arc::new(Semaphore::new(NAMESPACES)),
             in_flight: Semaphore::new(IN_FLIGHT),
             looks: Arc::new(Semaphore::new(LOOKS)),
@@ -202,7 +199,7 @@ impl Pods {
     /// Runs a function in a network namespace, on a thread that may wait and ends with it.
     pub async fn within<T: Send + 'static>(&self, whose: &Whose, f: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let (proc, whose) = (self.roots.proc.clone(), whose.clone());
-        blocking(move || namespace::within(&open(&proc, &whose, Vec::new())?.1, f)).await?
+        blocking(move || namespace::within(&open(&proc, &whose, members::of(&proc, &whose))?.1, f)).await?
     }
 
     async fn send(&self, whose: &Whose, name: &str, probe: &Probe) -> Result<Observation, Error> {
@@ -281,30 +278,17 @@ impl Pods {
     async fn enter(&self, whose: &Whose, name: &str) -> Result<Arc<Entered>, Error> {
         let permit = self.permit().await?;
         let (proc, of, are_containers) = (self.roots.proc.clone(), whose.clone(), self.are_containers);
-        let known = self.lock_remembered().get(whose).cloned().unwrap_or_default();
+        let (known, asked) = (self.known.clone(), Instant::now());
         let (members, namespace, names) = blocking(move || {
-            let (members, opened) = open(&proc, &of, known)?;
+            let (members, opened) = open(&proc, &of, known.members(&proc, &of, asked))?;
             let names = resolver::names(&proc, &members, are_containers);
             Ok((members, opened, names))
         })
         .await??;
-        self.remember(whose, &members);
         let local = Local::new(name, names.servers.clone()).knowing(names.hosts.clone());
         let local = if self.are_containers { local.allowing_loopback() } else { local };
         let namespace = Namespace::enter(namespace, local, self.idle, permit).await?;
         Ok(Arc::new(Entered { members, names, namespace }))
-    }
-
-    fn remember(&self, whose: &Whose, members: &[Member]) {
-        let mut remembered = self.lock_remembered();
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
-        }
-        remembered.insert(whose.clone(), members.to_vec());
-    }
-
-    fn lock_remembered(&self) -> MutexGuard<'_, HashMap<Whose, Vec<Member>>> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leave to have one more thread. Where all are taken, the namespace that was not asked for longest is left.
@@ -339,11 +323,9 @@ fn whose(pod: &PodRef, probe: &Probe) -> Result<Whose, Error> {
     }
 }
 
-/// Opens the network namespace of the first of these processes, as they are known or else are found. With it come the first few of them, that one
-/// first.
-fn open(proc: &Path, whose: &Whose, known: Vec<Member>) -> Result<(Vec<Member>, File), Error> {
-    let is_there = known.first().is_some_and(|member| members::is_still(proc, *member, whose));
-    let mut members = if is_there { known } else { members::of(proc, whose).map_err(Error::Processes)? };
+/// Opens the network namespace of the first of these processes. With it come the first few of them, that one first.
+fn open(proc: &Path, whose: &Whose, found: io::Result<Vec<Member>>) -> Result<(Vec<Member>, File), Error> {
+    let mut members = found.map_err(Error::Processes)?;
     members.truncate(resolver::TRIED);
     let member = *members.first().ok_or(Error::NoProcess)?;
     let opened = File::open(proc.join(member.pid.to_string()).join("ns/net"));
