@@ -11,6 +11,7 @@ pub mod checks;
 pub mod diagnoses;
 pub mod events;
 pub mod placing;
+mod pulses;
 pub mod queue;
 mod server;
 mod state;
@@ -99,12 +100,14 @@ pub async fn run(options: Options) -> Result<(), Error> {
         let checks = checks::Checks { client, state, pods, controller: options.namespace.clone(), agents: serve.namespace.clone() };
         tokio::spawn(checks::run(Arc::new(checks), leader.clone()))
     });
-    let workers = worker::start(&worker::Shared::new(client, &options, state, queue, metrics, agents), leader.clone(), options.concurrency);
+    let shared = worker::Shared::new(client, &options, state, queue, metrics, agents);
+    let pulsing = tokio::spawn(pulses::asking::run(shared.clone(), leader.clone()));
+    let workers = worker::start(&shared, leader.clone(), options.concurrency);
     tracing::info!(identity = options.identity, "started");
     terminated().await;
     tracing::info!("ending: work under way is finished first");
     let _ = tokio::time::timeout(GRACE, workers.finish()).await;
-    serving.iter().chain(&checking).chain([&watching, &server]).for_each(tokio::task::JoinHandle::abort);
+    serving.iter().chain(&checking).chain([&watching, &server, &pulsing]).for_each(tokio::task::JoinHandle::abort);
     // The lease is released when nobody looks at it any more.
     drop(leader);
     if let Some(lease) = lease {

@@ -34,6 +34,7 @@ pub struct Metrics {
     writes: Family<OfResult, Counter>,
     queue: Gauge,
     agent_requests: Family<OfResult, Counter>,
+    pulses: Family<OfResult, Counter>,
     /// Agents that are connected to this replica.
     pub agents: Gauge,
     /// 1 while this replica leads.
@@ -50,6 +51,7 @@ impl Default for Metrics {
             writes: Family::default(),
             queue: Gauge::default(),
             agent_requests: Family::default(),
+            pulses: Family::default(),
             agents: Gauge::default(),
             leader: Gauge::default(),
         };
@@ -61,6 +63,7 @@ impl Default for Metrics {
             registry.register("queue_depth", "Targets that are due and wait", metrics.queue.clone());
             registry.register("agents", "Agents that are connected to this replica", metrics.agents.clone());
             registry.register("agent_requests", "Requests to agents by result", metrics.agent_requests.clone());
+            registry.register("pulses", "Pulses of routes by whether they were as before", metrics.pulses.clone());
             registry.register("leader", "Whether this replica leads", metrics.leader.clone());
         }
         metrics
@@ -82,6 +85,11 @@ impl Metrics {
     /// Counts a request to an agent.
     pub fn asked_agent(&self, result: &'static str) {
         self.agent_requests.get_or_create(&OfResult { result }).inc();
+    }
+
+    /// Counts a pulse.
+    pub fn pulse(&self, is_missed: bool) {
+        self.pulses.get_or_create(&OfResult { result: if is_missed { "changed" } else { "same" } }).inc();
     }
 
     /// Everything as OpenMetrics text, given the verdicts that stand now.
