@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,7 +39,9 @@ const FOLLOW_UP_PAUSE: Duration = Duration::from_secs(1);
 /// What does not work is asked again this soon, since what mends it may be no event.
 const ASK_BROKEN: Duration = Duration::from_secs(10);
 /// The same where the cause may still turn out to be another one, and routes are few.
-const ASK_DOUBTFUL: Duration = Duration::from_secs(3);
+const ASK_EARLY: Duration = Duration::from_secs(3);
+/// A cause that stands for so long is taken for the one.
+const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -230,8 +232,7 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, kept: &Document, 
             (conclusion, interval)
         }
     };
-    // Who asks for longer intervals than usual asks for fewer requests.
-    let beats = if interval > Settings::default().interval { Vec::new() } else { std::mem::take(&mut conclusion.beats) };
+    let beats = if is_rare(interval) { Vec::new() } else { std::mem::take(&mut conclusion.beats) };
     let status = succeed(&before, conclusion, now, generation);
     if let Some(wait) = must_settle(shared, target, &before, &status) {
         return Visit::unfinished(wait);
@@ -254,9 +255,14 @@ fn again(shared: &Shared, target: &ObjectRef, status: &DiagnosisStatus, interval
     }
     match status.verdict {
         Verdict::Healthy => jittered(interval),
-        Verdict::Unknown | Verdict::Degraded | Verdict::Failing if !is_final(status) && shared.pulses.are_sent() => ASK_DOUBTFUL,
+        Verdict::Degraded | Verdict::Failing if is_early(status) && !is_rare(interval) && shared.pulses.are_sent() => ASK_EARLY,
         Verdict::Unknown | Verdict::Degraded | Verdict::Failing => jittered(interval.min(ASK_BROKEN)),
     }
+}
+
+/// Who asks for a longer interval than usual asks for fewer requests.
+fn is_rare(interval: Duration) -> bool {
+    interval > Settings::default().interval
 }
 
 /// How long to wait for another look before a verdict that got worse right after a change, or is suspected to have got so, is believed.
@@ -272,10 +278,15 @@ fn must_settle(shared: &Shared, target: &ObjectRef, before: &DiagnosisStatus, st
     (doubtful && changed < window).then(|| (window - changed).min(SETTLE).max(Duration::from_millis(200)))
 }
 
-/// Whether the cause is proven, and none that another one may explain once that shows.
-fn is_final(status: &DiagnosisStatus) -> bool {
+fn is_early(status: &DiagnosisStatus) -> bool {
+    let since = status.since.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+    may_be_another(status) && since.is_some_and(|since| Timestamp::now().duration_since(since) < EARLY)
+}
+
+/// Whether the cause is not proven, or one that another one may explain once that shows.
+fn may_be_another(status: &DiagnosisStatus) -> bool {
     let may_be_explained = |slug: &str| crate::causes::all().any(|cause| cause.explains.contains(&slug));
-    status.findings.first().is_some_and(|f| f.confidence == Confidence::Proven && !may_be_explained(&f.cause))
+    status.findings.first().is_none_or(|f| f.confidence != Confidence::Proven || may_be_explained(&f.cause))
 }
 
 async fn write(
@@ -318,4 +329,22 @@ fn jittered(interval: Duration) -> Duration {
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
     let share = f64::from(u32::try_from(random % 2001).unwrap_or(1000)) / 10_000.0;
     interval.mul_f64(0.9 + share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Finding;
+
+    #[test]
+    fn what_is_not_proven_or_may_be_explained_is_looked_at_again_sooner() {
+        let named = |cause: &str, confidence| {
+            let finding = Finding { cause: cause.into(), confidence, ..Finding::default() };
+            may_be_another(&DiagnosisStatus { findings: vec![finding], ..DiagnosisStatus::default() })
+        };
+        assert!(!named("route-backend-service-missing", Confidence::Proven));
+        assert!(named("route-backend-service-missing", Confidence::Likely));
+        assert!(named("eps-all-not-ready", Confidence::Proven), "why they are not ready may show later");
+        assert!(may_be_another(&DiagnosisStatus::default()));
+    }
 }
