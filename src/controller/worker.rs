@@ -342,8 +342,8 @@ mod tests {
             let finding = Finding { cause: cause.into(), confidence, ..Finding::default() };
             may_be_another(&DiagnosisStatus { findings: vec![finding], ..DiagnosisStatus::default() })
         };
-        assert!(!named("route-backend-service-missing", Confidence::Proven));
-        assert!(named("route-backend-service-missing", Confidence::Likely));
+        assert!(!named("scaled-to-zero", Confidence::Proven));
+        assert!(named("scaled-to-zero", Confidence::Likely));
         assert!(named("eps-all-not-ready", Confidence::Proven), "why they are not ready may show later");
         assert!(may_be_another(&DiagnosisStatus::default()));
     }
