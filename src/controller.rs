@@ -12,6 +12,7 @@ pub mod diagnoses;
 pub mod events;
 pub mod hosts;
 pub mod placing;
+mod pulses;
 mod server;
 mod state;
 pub mod touched;
@@ -105,12 +106,14 @@ pub async fn run(options: Options) -> Result<(), Error> {
     });
     let hosts = hosts::run(client.clone(), options.namespace.clone(), options.hosts.clone(), leader.clone(), metrics.clone());
     let hosts = tokio::spawn(hosts);
-    let workers = worker::start(&worker::Shared::new(client, &options, state, queue, metrics, agents), leader.clone(), options.concurrency);
+    let shared = worker::Shared::new(client, &options, state, queue, metrics, agents);
+    let pulsing = tokio::spawn(pulses::asking::run(shared.clone(), leader.clone()));
+    let workers = worker::start(&shared, leader.clone(), options.concurrency);
     tracing::info!(identity = options.identity, "started");
     terminated().await;
     tracing::info!("ending: work under way is finished first");
     let _ = tokio::time::timeout(GRACE, workers.finish()).await;
-    serving.iter().chain(&checking).chain([&watching, &server, &hosts]).for_each(tokio::task::JoinHandle::abort);
+    serving.iter().chain(&checking).chain([&watching, &server, &hosts, &pulsing]).for_each(tokio::task::JoinHandle::abort);
     // The lease is released when nobody looks at it any more.
     drop(leader);
     if let Some(lease) = lease {

@@ -15,6 +15,7 @@
 //! ([`Examination::record`]) and concludes. [`crate::vantage::examine`] drives it.
 
 mod answers;
+mod beat;
 mod examination;
 mod hops;
 mod plan;
@@ -24,6 +25,9 @@ mod status;
 mod target;
 mod versions;
 
+pub use beat::Beat;
+#[cfg(test)]
+pub(crate) use beat::beat_answered;
 pub use examination::{Examination, Step};
 pub(crate) use settings::duration;
 pub use settings::{InvalidSettings, Settings};

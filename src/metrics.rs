@@ -37,6 +37,7 @@ pub struct Metrics {
     queues: Mutex<Vec<Weak<Queue>>>,
     followed: Histogram,
     agent_requests: Family<OfResult, Counter>,
+    pulses: Family<OfResult, Counter>,
     /// Agents that are connected to this replica.
     pub agents: Gauge,
     /// 1 while this replica leads.
@@ -55,6 +56,7 @@ impl Default for Metrics {
             queues: Mutex::default(),
             followed: Histogram::new(exponential_buckets(0.125, 2.0, 10)),
             agent_requests: Family::default(),
+            pulses: Family::default(),
             agents: Gauge::default(),
             leader: Gauge::default(),
         };
@@ -71,6 +73,7 @@ impl Default for Metrics {
             );
             registry.register("agents", "Agents that are connected to this replica", metrics.agents.clone());
             registry.register("agent_requests", "Requests to agents by result", metrics.agent_requests.clone());
+            registry.register("pulses", "Pulses of routes by whether they were as before", metrics.pulses.clone());
             registry.register("leader", "Whether this replica leads", metrics.leader.clone());
         }
         metrics
@@ -112,6 +115,11 @@ impl Metrics {
     /// Counts a request to an agent.
     pub fn asked_agent(&self, result: &'static str) {
         self.agent_requests.get_or_create(&OfResult { result }).inc();
+    }
+
+    /// Counts a pulse.
+    pub fn pulse(&self, is_missed: bool) {
+        self.pulses.get_or_create(&OfResult { result: if is_missed { "changed" } else { "same" } }).inc();
     }
 
     /// Everything as OpenMetrics text, given the verdicts that stand now.

@@ -36,6 +36,7 @@ struct Entry {
     touched_while_running: bool,
     void: u8,
     changed_at: Option<Instant>,
+    suspected_at: Option<Instant>,
 }
 
 impl Inner {
@@ -61,6 +62,17 @@ impl Queue {
         } else if entry.due.is_none_or(|due| due > now + GATHER) {
             inner.schedule(&target, now + GATHER);
         }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// A target that rests may have changed, as its answers say: it is due now, and what is seen of it may still change.
+    pub fn suspect(&self, target: &ObjectRef) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(target).filter(|e| !e.running) else { return };
+        entry.suspected_at = Some(now);
+        inner.schedule(target, now);
         drop(inner);
         self.changed.notify_one();
     }
@@ -103,6 +115,13 @@ impl Queue {
     /// How long ago a target was touched.
     pub fn since_change(&self, target: &ObjectRef) -> Option<Duration> {
         self.lock().entries.get(target).and_then(|e| e.changed_at).map(|at| at.elapsed())
+    }
+
+    /// How long ago a target was touched or suspected: what follows from either may still be under way.
+    pub fn since_doubt(&self, target: &ObjectRef) -> Option<Duration> {
+        let inner = self.lock();
+        let entry = inner.entries.get(target)?;
+        entry.changed_at.max(entry.suspected_at).map(|at| at.elapsed())
     }
 
     /// Waits until a target that is worked on changes, which makes the work void: it is due again at once. One that never rests is not put
@@ -215,6 +234,22 @@ mod tests {
         assert!(!is_void(true).await, "it is put off for ever");
         assert!(!is_void(false).await);
         assert!(is_void(true).await, "it rested in between");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspect_is_due_now_unless_it_is_worked_on_or_unknown() {
+        let queue = Queue::default();
+        queue.suspect(&target("web"));
+        assert_eq!(next_within(&queue, Duration::from_secs(60)).await, None);
+        queue.touch(target("web"));
+        queue.next().await;
+        queue.suspect(&target("web"));
+        queue.done(&target("web"), Some(Duration::from_secs(30)));
+        assert_eq!(next_within(&queue, Duration::from_secs(29)).await, None);
+        queue.suspect(&target("web"));
+        assert_eq!(next_within(&queue, Duration::from_millis(1)).await, Some(target("web")));
+        assert_eq!(queue.since_doubt(&target("web")), Some(Duration::from_millis(0)));
+        assert!(queue.since_change(&target("web")) > Some(Duration::from_secs(29)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //!
 //! The one seam between the engine and the network: the engine plans probes, a [`Vantage`] sends them.
 
+mod ahead;
 #[cfg(target_os = "linux")]
 pub mod container;
 #[cfg(target_os = "linux")]
@@ -12,8 +13,11 @@ pub mod local;
 pub mod placed;
 pub mod stdio;
 
+use ahead::Asking;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 
+use crate::causes::Observations;
 use crate::diagnose::{Conclusion, Examination, Settings, Step};
 use crate::probe::{Observation, Probe};
 use crate::snapshot::Snapshot;
@@ -50,11 +54,15 @@ impl Lends for Snapshot {
     }
 }
 
-/// Diagnoses one target: drives an examination to its end.
+/// Diagnoses one target: drives an examination to its end, and asks ahead of it where something is silent.
 pub async fn examine(snapshot: &impl Lends, vantage: &dyn Vantage, target: ObjectRef, settings: Settings) -> Conclusion {
     let mut examination = snapshot.lend(|s| Examination::begin(s, target, settings));
+    let mut asking = Asking::at(vantage);
     while let Step::Ask(probes) = snapshot.lend(|s| examination.next(s)) {
-        let answers = futures::future::join_all(probes.iter().map(|p| vantage.ask(p))).await;
+        let patience = examination.patience();
+        let foresee =
+            |silent: &[Probe], answered: &Observations| snapshot.lend(|s| examination.foresee(s, silent, answered, Timestamp::now()));
+        let answers = asking.answers(&probes, patience, foresee).await;
         examination.record(answers);
     }
     snapshot.lend(|s| examination.conclude(s))

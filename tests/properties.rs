@@ -5,16 +5,20 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use culprit::api::{Confidence, DiagnosisStatus, Verdict};
 use culprit::causes::{self, When};
 use culprit::diagnose::succeed;
+use culprit::probe::{DnsFailure, Observation, Outcome, Probe, Signature};
 use culprit::snapshot::Coverage;
 use culprit::snapshot::objects::Kind;
+use culprit::vantage::{self, Vantage};
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use support::case::{self, Fixture, Result};
-use support::network::Socket;
+use support::network::{Network, Socket};
 
 static FIXTURES: LazyLock<Vec<(String, Fixture)>> =
     LazyLock::new(|| case::all().into_iter().map(|(folder, name, fixture)| (format!("{folder}/{name}"), fixture)).collect());
@@ -41,6 +45,50 @@ proptest! {
         let status = succeed(&before.status, after.conclusion, at(60), Some(1));
         prop_assert_eq!(without_times(status), without_times(after.status), "{}", name);
     }
+}
+
+/// A network in which silence takes its time.
+struct Slow<'a>(&'a Network);
+
+impl Vantage for Slow<'_> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn ask<'a>(&'a self, probe: &'a Probe) -> BoxFuture<'a, Observation> {
+        Box::pin(async move {
+            let seen = self.0.ask(probe).await;
+            let silent = matches!(seen.signature(), Some(Signature::ReadTimeout | Signature::ConnTimeout))
+                || matches!(seen.outcome, Outcome::NotResolved(DnsFailure::Timeout));
+            if silent {
+                tokio::time::sleep(probe.timeout).await;
+            }
+            seen
+        })
+    }
+}
+
+/// What is asked ahead of silence is what would be asked after it, and nothing else counts.
+#[tokio::test(start_paused = true)]
+async fn asking_ahead_changes_no_diagnosis_and_waits_for_silence_once() {
+    let mut wrong = Vec::new();
+    for (name, fixture) in FIXTURES.iter() {
+        let scene = fixture.scene();
+        let (snapshot, target, settings) = fixture.begin(&scene);
+        let begun = tokio::time::Instant::now();
+        let conclusion = vantage::examine(&snapshot, &Slow(&scene.network), target, settings).await;
+        let took = begun.elapsed();
+        let one_by_one = fixture.run_on(&scene);
+        if conclusion.into_status(Timestamp::UNIX_EPOCH, Some(1)) != one_by_one.status {
+            wrong.push(format!("{name} ends otherwise"));
+        }
+        // What follows from a look is not asked ahead.
+        let longest = one_by_one.asked.iter().map(|p| p.timeout).max().unwrap_or_default();
+        if took > longest + Duration::from_secs(3) {
+            wrong.push(format!("{name} takes {took:?}, and its longest question {longest:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 fn shuffle<T>(mut items: Vec<T>, seed: u64) -> Vec<T> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,10 +13,11 @@ use super::Options;
 use super::agents::Agents;
 use super::diagnoses::Document;
 use super::events::Publisher;
+use super::pulses::Pulses;
 use super::state::{State, opted_out};
 use super::writer;
-use crate::api::{ANNOTATION_DIAGNOSE, Diagnosis, DiagnosisStatus, Verdict};
-use crate::diagnose::{Conclusion, Settings, has_cause, succeed};
+use crate::api::{ANNOTATION_DIAGNOSE, Confidence, Diagnosis, DiagnosisStatus, Verdict};
+use crate::diagnose::{Beat, Conclusion, Settings, has_cause, succeed};
 use crate::fact::Fact;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -37,6 +38,10 @@ const FOLLOW_UP: Duration = Duration::from_secs(7);
 const FOLLOW_UP_PAUSE: Duration = Duration::from_secs(1);
 /// What does not work is asked again this soon, since what mends it may be no event.
 const ASK_BROKEN: Duration = Duration::from_secs(10);
+/// The same where the cause may still turn out to be another one, and routes are few.
+const ASK_EARLY: Duration = Duration::from_secs(3);
+/// A cause that stands for so long is taken for the one.
+const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -44,11 +49,13 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Shared {
     client: Client,
     state: Arc<State>,
-    queue: Arc<Queue>,
-    metrics: Arc<Metrics>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) metrics: Arc<Metrics>,
     here: Local,
     agents: Arc<Agents>,
     events: Publisher,
+    /// Routes that are asked between their examinations.
+    pub(super) pulses: Pulses,
     /// How long the slowest answer took when a Diagnosis was last Healthy.
     usual: Mutex<HashMap<Key, Duration>>,
 }
@@ -66,7 +73,12 @@ impl Shared {
         let servers = std::fs::read_to_string("/etc/resolv.conf").map(|text| crate::probe::dns::servers_of(&text)).unwrap_or_default();
         let here = Local::new(format!("pod {}/{}", options.namespace, options.identity), servers);
         let events = Publisher::new(client.clone(), &options.identity);
-        Arc::new(Shared { client, state, queue, metrics, here, agents, events, usual: Mutex::default() })
+        Arc::new(Shared { client, state, queue, metrics, here, agents, events, pulses: Pulses::default(), usual: Mutex::default() })
+    }
+
+    /// Where a target is asked from.
+    pub(super) fn vantage(&self, target: &ObjectRef) -> Placed<'_, State> {
+        Placed::of(&self.here, &self.agents, &*self.state, target)
     }
 
     fn usual(&self) -> MutexGuard<'_, HashMap<Key, Duration>> {
@@ -143,12 +155,38 @@ async fn handle(shared: &Shared, target: &ObjectRef) -> Option<Duration> {
             }
         }
     }
+    shared.pulses.rest(target);
     let mut again: Option<Duration> = None;
+    let mut beats = Some(Vec::new());
     for document in documents {
-        let next = bring_up_to_date(shared, target, &document, out && is_own(&document)).await;
-        again = Some(again.map_or(next, |a| a.min(next)));
+        let visit = bring_up_to_date(shared, target, &document, out && is_own(&document)).await;
+        again = Some(again.map_or(visit.again, |a| a.min(visit.again)));
+        beats = beats.zip(visit.beats).map(|(all, own)| [all, own].concat());
+    }
+    match (again, beats) {
+        (None, _) => shared.pulses.forget(target),
+        (Some(_), Some(beats)) => shared.pulses.keep(target, beats),
+        (Some(_), None) => {}
     }
     again
+}
+
+/// What came of bringing a Diagnosis up to date.
+struct Visit {
+    /// When it is due again.
+    again: Duration,
+    /// What may be asked until then; nothing where it is not up to date yet.
+    beats: Option<Vec<Beat>>,
+}
+
+impl Visit {
+    fn unfinished(again: Duration) -> Self {
+        Visit { again, beats: None }
+    }
+
+    fn without_requests() -> Self {
+        Visit { again: Duration::from_secs(3600), beats: Some(Vec::new()) }
+    }
 }
 
 async fn create(shared: &Shared, target: &ObjectRef) -> Result<Document, String> {
@@ -163,15 +201,15 @@ async fn create(shared: &Shared, target: &ObjectRef) -> Result<Document, String>
     Ok(Document::of(made))
 }
 
-async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, kept: &Document, switched_off: bool) -> Duration {
+async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, kept: &Document, switched_off: bool) -> Visit {
     let document = &kept.diagnosis;
     let before = document.status.clone().unwrap_or_default();
     let generation = document.metadata.generation;
     let now = Timestamp::now();
     if document.spec.suspend {
-        return Duration::from_secs(3600);
+        return Visit::without_requests();
     }
-    let (conclusion, interval) = match Settings::parse(&document.spec) {
+    let (mut conclusion, interval) = match Settings::parse(&document.spec) {
         _ if switched_off => {
             let why = format!("it is switched off by the annotation {ANNOTATION_DIAGNOSE}");
             (Conclusion::unseen(target, why), Duration::from_secs(3600))
@@ -181,11 +219,11 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, kept: &Document, 
             let interval = settings.interval;
             let begun = std::time::Instant::now();
             let settings = Settings { usual: shared.usual().get(&key_of(document)).copied(), ..settings };
-            let vantage = Placed::of(&shared.here, &shared.agents, &*shared.state, target);
+            let vantage = shared.vantage(target);
             // Answers from before and after a change do not go together, as where a pod is stopped in the middle of a request.
             let conclusion = tokio::select! {
                 conclusion = vantage::examine(&*shared.state, &vantage, target.clone(), settings) => conclusion,
-                () = shared.queue.disturbed(target) => return Duration::ZERO,
+                () = shared.queue.disturbed(target) => return Visit::unfinished(Duration::ZERO),
             };
             shared.metrics.examined(conclusion.verdict(), begun.elapsed());
             if let Some(took) = conclusion.took {
@@ -194,9 +232,10 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, kept: &Document, 
             (conclusion, interval)
         }
     };
+    let beats = if is_rare(interval) { Vec::new() } else { std::mem::take(&mut conclusion.beats) };
     let status = succeed(&before, conclusion, now, generation);
     if let Some(wait) = must_settle(shared, target, &before, &status) {
-        return wait;
+        return Visit::unfinished(wait);
     }
     if !kept.has(&status)
         && let Err(error) = write(shared, target, document, &before, &status).await
@@ -204,28 +243,50 @@ async fn bring_up_to_date(shared: &Shared, target: &ObjectRef, kept: &Document, 
         tracing::warn!(%target, %error, "status not written, trying again");
         // No worker goes on to the next target at once: an API server that is away or overloaded is not asked in a loop.
         tokio::time::sleep(RETRY).await;
-        return RETRY;
+        return Visit::unfinished(RETRY);
     }
+    Visit { again: again(shared, target, &status, interval), beats: Some(beats) }
+}
+
+/// When a target with this status is due again.
+fn again(shared: &Shared, target: &ObjectRef, status: &DiagnosisStatus, interval: Duration) -> Duration {
     if shared.queue.since_change(target).is_some_and(|since| since < FOLLOW_UP) {
         return FOLLOW_UP_PAUSE;
     }
     match status.verdict {
         Verdict::Healthy => jittered(interval),
+        Verdict::Degraded | Verdict::Failing if is_early(status) && !is_rare(interval) && shared.pulses.are_sent() => ASK_EARLY,
         Verdict::Unknown | Verdict::Degraded | Verdict::Failing => jittered(interval.min(ASK_BROKEN)),
     }
 }
 
-/// How long to wait for another look before a verdict that got worse right after a change is believed.
+/// Who asks for a longer interval than usual asks for fewer requests.
+fn is_rare(interval: Duration) -> bool {
+    interval > Settings::default().interval
+}
+
+/// How long to wait for another look before a verdict that got worse right after a change, or is suspected to have got so, is believed.
 fn must_settle(shared: &Shared, target: &ObjectRef, before: &DiagnosisStatus, status: &DiagnosisStatus) -> Option<Duration> {
     let worse = status.verdict > before.verdict || before.since.is_none();
     let window = if has_cause(status) { SETTLE } else { SETTLE_WITHOUT_CAUSE };
-    let changed = shared.queue.since_change(target)?;
+    let changed = shared.queue.since_doubt(target)?;
     let looked_bad = matches!(status.verdict, Verdict::Failing | Verdict::Degraded);
     let other_cause = status.cause != before.cause;
     // Kinds that come back after the API server was away come one after the other.
     let looked_away = status.verdict == Verdict::Unknown && before.verdict != Verdict::Unknown;
     let doubtful = ((worse || other_cause) && looked_bad) || looked_away;
     (doubtful && changed < window).then(|| (window - changed).min(SETTLE).max(Duration::from_millis(200)))
+}
+
+fn is_early(status: &DiagnosisStatus) -> bool {
+    let since = status.since.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+    may_be_another(status) && since.is_some_and(|since| Timestamp::now().duration_since(since) < EARLY)
+}
+
+/// Whether the cause is not proven, or one that another one may explain once that shows.
+fn may_be_another(status: &DiagnosisStatus) -> bool {
+    let may_be_explained = |slug: &str| crate::causes::all().any(|cause| cause.explains.contains(&slug));
+    status.findings.first().is_none_or(|f| f.confidence != Confidence::Proven || may_be_explained(&f.cause))
 }
 
 async fn write(
@@ -268,4 +329,22 @@ fn jittered(interval: Duration) -> Duration {
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
     let share = f64::from(u32::try_from(random % 2001).unwrap_or(1000)) / 10_000.0;
     interval.mul_f64(0.9 + share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Finding;
+
+    #[test]
+    fn what_is_not_proven_or_may_be_explained_is_looked_at_again_sooner() {
+        let named = |cause: &str, confidence| {
+            let finding = Finding { cause: cause.into(), confidence, ..Finding::default() };
+            may_be_another(&DiagnosisStatus { findings: vec![finding], ..DiagnosisStatus::default() })
+        };
+        assert!(!named("scaled-to-zero", Confidence::Proven));
+        assert!(named("scaled-to-zero", Confidence::Likely));
+        assert!(named("eps-all-not-ready", Confidence::Proven), "why they are not ready may show later");
+        assert!(may_be_another(&DiagnosisStatus::default()));
+    }
 }

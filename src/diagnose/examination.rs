@@ -1,5 +1,9 @@
 //! One diagnosis under way: asks, records, and concludes. No I/O.
 
+mod ahead;
+
+use std::time::Duration;
+
 use crate::causes::{Case, EndToEnd, Missing, Observations};
 use crate::fact::Fact;
 use crate::path::{self, Path};
@@ -8,6 +12,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::objects::ObjectRef;
 
 use super::answers::{self, Answers};
+use super::beat::Beat;
 use super::plan::{self, WALK_TIMEOUT};
 use super::rank::{self, Judged};
 use super::settings::Settings;
@@ -26,6 +31,8 @@ pub struct Examination {
     paths: Fact<Vec<Path>>,
     seen: Observations,
     rounds: usize,
+    /// What was handed out last.
+    asked: Vec<Probe>,
     /// What judging each path gave, where nothing was seen since.
     judged: Vec<Option<Judged>>,
 }
@@ -50,7 +57,7 @@ impl Examination {
     pub fn begin(snapshot: &Snapshot, target: ObjectRef, settings: Settings) -> Self {
         let paths = path::resolve(snapshot, &target);
         let judged = vec![None; paths.known().map_or(0, Vec::len)];
-        Examination { target, settings, paths, seen: Observations::new(), rounds: 0, judged }
+        Examination { target, settings, paths, seen: Observations::new(), rounds: 0, asked: Vec::new(), judged }
     }
 
     /// What is to be asked next.
@@ -61,6 +68,7 @@ impl Examination {
             let none = allowed.is_empty() && refused.is_empty();
             self.record(refused);
             if !allowed.is_empty() {
+                self.asked.clone_from(&allowed);
                 return Step::Ask(allowed);
             }
             if none {
@@ -76,6 +84,11 @@ impl Examination {
             self.judged.fill(None);
         }
         self.seen.extend(observations.into_iter().map(|o| (o.probe.clone(), o)));
+    }
+
+    /// How long a question may go unanswered before [`Examination::foresee`] is worth its questions.
+    pub fn patience(&self) -> Duration {
+        ahead::patience(&self.settings)
     }
 
     /// Everything that was seen.
@@ -96,12 +109,23 @@ impl Examination {
                     let by = answers::answered_by(path, answer, &self.seen, &self.settings);
                     (path, answers, found, by)
                 });
-                Conclusion::of(&self.target, routes.collect(), &self.seen)
+                let mut conclusion = Conclusion::of(&self.target, routes.collect(), &self.seen);
+                conclusion.beats = self.beats(&conclusion);
+                conclusion
             }
             Fact::Absent => Conclusion::unseen(&self.target, format!("{} does not exist", self.target)),
             Fact::NotAsked => Conclusion::unseen(&self.target, format!("{} was not looked up", self.target)),
             Fact::Failed(why) => Conclusion::unseen(&self.target, format!("{} could not be looked up: {why}", self.target)),
         }
+    }
+
+    fn beats(&self, conclusion: &Conclusion) -> Vec<Beat> {
+        let requests = self.paths.known().into_iter().flatten().flat_map(|p| plan::end_to_end(p, &self.seen, &self.settings));
+        let seen = requests.filter_map(|p| self.seen.get(p));
+        let mut beats: Vec<Beat> = seen.filter_map(|o| Beat::of(o, conclusion.verdict(), conclusion.took)).collect();
+        beats.sort_by(|a, b| a.probe.cmp(&b.probe));
+        beats.dedup_by(|a, b| a.probe == b.probe);
+        beats
     }
 
     fn judge(&self, snapshot: &Snapshot, path: &Path, answers: &Answers<'_>) -> Judged {

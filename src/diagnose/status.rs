@@ -11,6 +11,7 @@ use crate::path::Path;
 use crate::snapshot::objects::{Kind, ObjectRef};
 
 use super::answers::Answers;
+use super::beat::Beat;
 use super::hops;
 use super::rank::Judged;
 
@@ -29,6 +30,8 @@ pub struct Conclusion {
     stalled: Option<String>,
     /// How long the slowest answer took, where every route works.
     pub took: Option<Duration>,
+    /// The first requests through the gateway, to be asked between this examination and the next.
+    pub beats: Vec<Beat>,
     /// Causes that could not be judged, with what is missing; for explaining, not for the resource.
     pub unknown: Vec<(String, String)>,
     /// Causes that hold and that others explain, with their confidence; for explaining, not for the resource.
@@ -95,7 +98,7 @@ impl Conclusion {
         let healthy = verdicts[worst] == Verdict::Healthy;
         let took = routes.iter().flat_map(|(_, answers, _, _)| &answers.successes).map(|o| o.took).max().filter(|_| healthy);
         let hidden = judged.hidden.iter().map(|f| (f.cause.clone(), f.confidence)).collect();
-        Conclusion { status, probed, stalled: None, took, unknown, hidden }
+        Conclusion { status, probed, stalled: None, took, beats: Vec::new(), unknown, hidden }
     }
 
     /// The verdict.

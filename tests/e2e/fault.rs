@@ -79,6 +79,11 @@ struct Expect {
 }
 
 impl Fault {
+    /// Whether its name holds one of these parts, which commas separate.
+    pub fn is_meant(&self, parts: &str) -> bool {
+        parts.split(',').any(|part| self.name.contains(part))
+    }
+
     pub fn all() -> Vec<Fault> {
         read("faults").into_iter().flat_map(|fault| fault.behind_each_gateway()).collect()
     }

@@ -162,8 +162,8 @@ impl Fixture {
         self.run_on(&self.scene())
     }
 
-    /// Runs the whole engine on another scene than its own.
-    pub fn run_on(&self, scene: &Scene) -> Result {
+    /// What is examined in a scene, and how.
+    pub fn begin(&self, scene: &Scene) -> (Snapshot, ObjectRef, Settings) {
         let mut snapshot = Snapshot::default();
         for (kind, coverage) in &scene.coverage {
             snapshot.cover(*kind, coverage.clone());
@@ -175,7 +175,13 @@ impl Fixture {
         let spec = DiagnosisSpec { probe: self.probe.clone(), ..DiagnosisSpec::default() };
         let mut settings = Settings::parse(&spec).expect("the fixture's probe settings are valid");
         settings.online = !self.offline;
-        let mut examination = Examination::begin(&snapshot, reference(&self.target), settings);
+        (snapshot, reference(&self.target), settings)
+    }
+
+    /// Runs the whole engine on another scene than its own.
+    pub fn run_on(&self, scene: &Scene) -> Result {
+        let (snapshot, target, settings) = self.begin(scene);
+        let mut examination = Examination::begin(&snapshot, target, settings);
         while let Step::Ask(probes) = examination.next(&snapshot) {
             let answers = probes.iter().map(|p| futures::executor::block_on(scene.network.ask(p))).collect();
             examination.record(answers);
