@@ -48,6 +48,8 @@ pub struct Options {
     pub identity: String,
     /// Targets examined at once.
     pub concurrency: usize,
+    /// Requests a second, over all routes, that only ask whether something changed; none with 0.
+    pub pulses: u32,
     /// How agents are served, where they are.
     pub agents: Option<agents::Options>,
     /// The Docker hosts whose gateways are kept, too.

@@ -26,6 +26,9 @@ pub struct Arguments {
     /// Routes examined at once
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
+    /// Requests a second, over all routes, that ask between examinations whether a route still answers as it did; 0 sends none
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pulses: u16,
     /// Serve agents, and probe from inside gateways' pods
     #[arg(long)]
     agents: bool,
@@ -57,6 +60,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         namespace: arguments.namespace,
         identity: arguments.identity,
         concurrency: usize::from(arguments.concurrency),
+        pulses: u32::from(arguments.pulses),
         agents: arguments.agents.then_some(agents::Options { address: arguments.agents_address, namespace: arguments.agents_namespace }),
         hosts: hosts::Options { engines, helper_image: arguments.helper_image },
     };

@@ -14,16 +14,16 @@ use crate::snapshot::objects::ObjectRef;
 
 /// Shortest time between two pulses of a route.
 const SHORTEST: Duration = Duration::from_millis(1500);
-/// Requests a second, over all routes.
-pub const PER_SECOND: u32 = 20;
-/// With so many requests each would come every 15 seconds, which is little better than the examinations themselves: none is sent then.
-const MOST: usize = 15 * PER_SECOND as usize;
+/// Longest one: what is rarer is little better than the examinations themselves, and none is sent then.
+const LONGEST: Duration = Duration::from_secs(15);
 /// False alarms of a route that count; each doubles the time between its pulses.
 const MOST_ALARMS: u8 = 5;
 
 /// Routes that have a pulse.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pulses {
+    /// Requests a second, over all routes; none are sent where it is 0.
+    rate: u32,
     inner: Mutex<Inner>,
 }
 
@@ -52,10 +52,10 @@ struct Entry {
 }
 
 impl Inner {
-    /// Time between two pulses of a route; none where there are too many routes.
-    fn period(&self) -> Option<Duration> {
-        let even = Duration::from_secs(1) / PER_SECOND * u32::try_from(self.requests).unwrap_or(u32::MAX);
-        (self.requests <= MOST).then(|| even.max(SHORTEST))
+    /// Time between two pulses of a route at this rate; none where there are too many routes.
+    fn period(&self, rate: u32) -> Option<Duration> {
+        let even = Duration::from_secs(1).checked_div(rate)?.saturating_mul(u32::try_from(self.requests).unwrap_or(u32::MAX));
+        (even <= LONGEST).then(|| even.max(SHORTEST))
     }
 
     fn remove(&mut self, target: &ObjectRef) -> Entry {
@@ -66,6 +66,11 @@ impl Inner {
 }
 
 impl Pulses {
+    /// Of so many requests a second, over all routes; of none with 0.
+    pub fn new(rate: u32) -> Self {
+        Pulses { rate, inner: Mutex::default() }
+    }
+
     /// A route is examined: it is not asked until what that saw is kept.
     pub fn rest(&self, target: &ObjectRef) {
         if let Some(entry) = self.lock().entries.get_mut(target) {
@@ -85,7 +90,7 @@ impl Pulses {
         };
         let count = beats.len();
         inner.requests += count;
-        let period = inner.period();
+        let period = inner.period(self.rate);
         if period.is_none() {
             beats = Vec::new();
         }
@@ -105,14 +110,19 @@ impl Pulses {
 
     /// Whether routes are asked between their examinations at all.
     pub fn are_sent(&self) -> bool {
-        self.lock().period().is_some()
+        self.lock().period(self.rate).is_some()
     }
 
-    /// What is to be asked now, the longest due first: so many requests at most, but for the last route's.
-    pub fn due(&self, most: usize) -> Vec<(ObjectRef, Vec<Beat>)> {
+    /// What is to be asked in a part of a second, the longest due first: its share of the rate at most, but for the last route's.
+    pub fn due_within(&self, part: Duration) -> Vec<(ObjectRef, Vec<Beat>)> {
+        let share = (f64::from(self.rate) * part.as_secs_f64()).ceil();
+        self.due(share as usize)
+    }
+
+    fn due(&self, most: usize) -> Vec<(ObjectRef, Vec<Beat>)> {
         let now = Instant::now();
         let mut inner = self.lock();
-        if inner.period().is_none() {
+        if inner.period(self.rate).is_none() {
             return Vec::new();
         }
         let is_due = |e: &Entry| !e.asking && !e.examined && !e.beats.is_empty() && e.next.is_some_and(|at| at <= now);
@@ -134,7 +144,7 @@ impl Pulses {
     /// A pulse was answered. Returns whether its route is to be examined for it: it is not examined already.
     pub fn answered(&self, target: &ObjectRef, is_missed: bool) -> bool {
         let mut inner = self.lock();
-        let period = inner.period().unwrap_or(SHORTEST);
+        let period = inner.period(self.rate).unwrap_or(SHORTEST);
         let Some(entry) = inner.entries.get_mut(target).filter(|e| e.asking) else { return false };
         entry.asking = false;
         entry.next = Some(Instant::now() + period * (1 << entry.alarms));
@@ -173,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_route_is_asked_again_and_again_but_not_while_it_is_examined() {
-        let pulses = Pulses::default();
+        let pulses = Pulses::new(20);
         pulses.keep(&target(1), ok());
         assert!(!asked_after(&pulses, 0.9).await);
         assert!(asked_after(&pulses, 0.1).await);
@@ -190,7 +200,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_routes_together_stay_within_the_budget_and_too_many_are_not_asked() {
-        let pulses = Pulses::default();
+        let pulses = Pulses::new(20);
         (0..200).for_each(|n| pulses.keep(&target(n), ok()));
         (0..200).for_each(|n| pulses.keep(&target(n), ok()));
         tokio::time::advance(Duration::from_secs(30)).await;
@@ -212,7 +222,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn false_alarms_make_pulses_rarer_until_examinations_come_by_themselves() {
-        let pulses = Pulses::default();
+        let pulses = Pulses::new(20);
         let false_alarm = async || {
             tokio::time::advance(Duration::from_secs(600)).await;
             assert_eq!(pulses.due(1).len(), 1);
@@ -232,7 +242,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_true_alarm_makes_pulses_no_rarer() {
-        let pulses = Pulses::default();
+        let pulses = Pulses::new(20);
         pulses.keep(&target(1), ok());
         tokio::time::advance(SHORTEST).await;
         assert_eq!(pulses.due(1).len(), 1);
@@ -243,7 +253,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_while_the_route_is_examined_changes_nothing() {
-        let pulses = Pulses::default();
+        let pulses = Pulses::new(20);
         pulses.keep(&target(1), ok());
         tokio::time::advance(SHORTEST).await;
         assert_eq!(pulses.due(1).len(), 1);

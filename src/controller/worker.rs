@@ -73,7 +73,17 @@ impl Shared {
         let servers = std::fs::read_to_string("/etc/resolv.conf").map(|text| crate::probe::dns::servers_of(&text)).unwrap_or_default();
         let here = Local::new(format!("pod {}/{}", options.namespace, options.identity), servers);
         let events = Publisher::new(client.clone(), &options.identity);
-        Arc::new(Shared { client, state, queue, metrics, here, agents, events, pulses: Pulses::default(), usual: Mutex::default() })
+        Arc::new(Shared {
+            client,
+            state,
+            queue,
+            metrics,
+            here,
+            agents,
+            events,
+            pulses: Pulses::new(options.pulses),
+            usual: Mutex::default(),
+        })
     }
 
     /// Where a target is asked from.

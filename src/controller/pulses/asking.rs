@@ -7,7 +7,6 @@ use futures::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::PER_SECOND;
 use crate::controller::worker::Shared;
 use crate::diagnose::Beat;
 use crate::snapshot::objects::ObjectRef;
@@ -15,8 +14,6 @@ use crate::vantage::Vantage;
 
 /// How often is looked who is to be asked.
 const TICK: Duration = Duration::from_millis(200);
-/// Requests begun at one tick.
-const AT_ONCE: usize = PER_SECOND as usize / 5;
 
 /// Asks until it is aborted, while this replica leads.
 pub async fn run(shared: Arc<Shared>, mut leader: watch::Receiver<bool>) {
@@ -32,7 +29,7 @@ pub async fn run(shared: Arc<Shared>, mut leader: watch::Receiver<bool>) {
         }
         tokio::time::sleep(TICK).await;
         while asking.try_join_next().is_some() {}
-        for (target, beats) in shared.pulses.due(AT_ONCE) {
+        for (target, beats) in shared.pulses.due_within(TICK) {
             let shared = shared.clone();
             asking.spawn(async move { ask(&shared, &target, &beats).await });
         }
