@@ -46,13 +46,14 @@ impl Engine {
     }
 
     fn run(&self, name: &str, labels: &Value) {
+        let address = format!("10.0.0.{}", self.held().containers.len() + 2);
         let container = json!({
             "Id": id(name),
             "Name": format!("/{name}"),
             "Config": {"Image": "shop", "Labels": labels},
             "State": {"Status": "running", "Pid": 1},
             "HostConfig": {"NetworkMode": "shop"},
-            "NetworkSettings": {"Networks": {"shop": {"NetworkID": "f00d", "IPAddress": "", "Aliases": [name]}}},
+            "NetworkSettings": {"Networks": {"shop": {"NetworkID": "f00d", "IPAddress": address, "Aliases": [name]}}},
         });
         self.held().containers.insert(id(name), container);
     }
@@ -133,6 +134,7 @@ impl Followed {
         tokio::spawn(async move { watching.watch().await });
         let followed = Followed { engine, keeper, metrics };
         followed.until("the gateway has a document", |documents| names(documents) == ["web"]).await;
+        followed.until_followed(1).await;
         followed.engine.asked();
         followed
     }
