@@ -126,19 +126,26 @@ fn is_doubtful(status: u16) -> bool {
     matches!(status, 400 | 404 | 421)
 }
 
-/// A page that nobody gave a type: Apache httpd takes bytes that are no HTTP for the body of a page of HTTP/0.9, and passes them on with its own 200.
+/// A page of Apache httpd's that nobody gave a type: it takes bytes that are no HTTP for the body of a page of HTTP/0.9, and passes them on with
+/// a 200 and a `Server` of its own (mod_proxy_http.c, `backasswards`).
 fn may_be_raw(response: &Response) -> bool {
-    response.status == 200 && response.body_length > 0 && response.header("content-type").is_none()
+    let by_apache = response.header("server").is_some_and(|server| server.starts_with("Apache"));
+    response.status == 200 && response.body_length > 0 && response.header("content-type").is_none() && by_apache
 }
 
-/// Whether a page is what an endpoint says to everybody, in another protocol than HTTP.
-fn is_raw(path: &Path, response: &Response, seen: &Observations) -> bool {
+/// Whether a page that may be raw is what an endpoint says to everybody, in another protocol than HTTP.
+fn raw(path: &Path, response: &Response, seen: &Observations) -> Answer {
     let said = |o: &Observation| match &o.outcome {
-        Outcome::Broken { first_bytes, .. } if !first_bytes.starts_with(b"HTTP/") => String::from_utf8_lossy(first_bytes).trim().to_owned(),
-        _ => String::new(),
+        Outcome::Broken { first_bytes, .. } => Some(String::from_utf8_lossy(first_bytes).trim().to_owned()),
+        Outcome::NotSent(_) => None,
+        _ => Some(String::new()),
     };
-    let walked = plan::walk(path).iter().filter_map(|p| seen.get(p)).map(said);
-    may_be_raw(response) && walked.filter(|said| !said.is_empty()).any(|said| response.body_start.trim().starts_with(&said))
+    let walked: Vec<String> = plan::walk(path).iter().filter_map(|p| seen.get(p)).filter_map(said).collect();
+    match walked.iter().any(|said| !said.is_empty() && response.body_start.trim().starts_with(said)) {
+        true => Answer::Bad,
+        false if walked.is_empty() => Answer::Unclear,
+        false => Answer::Good,
+    }
 }
 
 /// A redirect to the very URL that was asked for, without a cookie that could make a difference the next time.
@@ -156,14 +163,14 @@ fn answer(path: &Path, observation: &Observation, seen: &Observations, settings:
         Outcome::NotSent(_) => return Answer::Unclear,
         _ => return Answer::Bad,
     };
-    let relayed_wrong = pages::wants_tls(response) || is_raw(path, response, seen);
-    let wrong = response.body_cut || relayed_wrong || redirects_to_itself(observation, response);
+    let wrong = response.body_cut || pages::wants_tls(response) || redirects_to_itself(observation, response);
     if !settings.expects(response.status) || wrong {
         return Answer::Bad;
     }
     match response.status {
         404 if path.gateway.known().is_some() => not_found(path, response, seen, settings),
         421 if path.gateway.known().is_some() => misdirected(path, seen),
+        _ if may_be_raw(response) => raw(path, response, seen),
         _ => Answer::Good,
     }
 }

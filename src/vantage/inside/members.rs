@@ -65,11 +65,13 @@ impl Known {
         Ok(members)
     }
 
-    /// Whoever comes while a pass is made waits for it. Who is not there in one that was begun before the question may have come since.
+    /// Whoever comes while a pass is made waits for it. Who is not there in one that was begun before the question may have come since, and who is
+    /// may have gone.
     fn found(&self, proc: &Path, uid: &PodUid, asked: Instant) -> io::Result<Vec<Member>> {
         let mut pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = pass.as_ref().filter(|last| last.begun + FRESH > asked) {
-            let members = last.members(proc, uid);
+            let mut members = last.members(proc, uid);
+            members.retain(|member| Owner::Pod(uid).has(proc, member.pid));
             if !members.is_empty() || last.begun >= asked {
                 return Ok(members);
             }
