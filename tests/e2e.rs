@@ -26,7 +26,7 @@ use e2e::table::Row;
 use futures::StreamExt;
 
 /// Faults made at once; more only slow each other down on a small machine.
-const AT_ONCE: usize = 5;
+const AT_ONCE: usize = 7;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster: make e2e"]
@@ -121,7 +121,9 @@ mod alone {
             #[tokio::test(flavor = "multi_thread")]
             #[ignore = "needs the test cluster: make e2e"]
             async fn $name() {
+                let begun = std::time::Instant::now();
                 $what(&Cluster::connect().await).await;
+                println!("took {} s", begun.elapsed().as_secs());
             }
         )*};
     }

@@ -156,7 +156,7 @@ pub async fn etcd_frozen(cluster: &Cluster) {
     let scene = Scene::new(cluster, "etcd-frozen").await;
     let before = scene.known().await;
     scene.shell("kill -STOP $(cat $RUN/etcd.pid)");
-    tokio::time::sleep(Duration::from_secs(40)).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
     scene.shell("kill -CONT $(cat $RUN/etcd.pid)");
     answers(cluster).await;
     scene.is_as_it_was(&before).await;
@@ -228,6 +228,7 @@ pub async fn kind_forbidden(cluster: &Cluster) {
 /// The connections to the API server go silent, as behind a load balancer that forgot them: no end, no reset, no byte.
 pub async fn watches_silent(cluster: &Cluster) {
     let scene = Scene::new(cluster, "watches-silent").await;
+    let begun = Instant::now();
     for pod in controllers(cluster).await {
         let ip = pod.status.and_then(|s| s.pod_ip).expect("a controller has an address");
         // All at once: one that is begun anew meanwhile would not be silent.
@@ -238,7 +239,6 @@ pub async fn watches_silent(cluster: &Cluster) {
             &[("POD_IP", &ip)],
         );
     }
-    let begun = Instant::now();
     scene.route("lost", "web").await;
     scene.within("ingress-lost", PATIENCE, |s| s.verdict == Verdict::Healthy).await;
     // That it works is seen by asking. That it leads to nobody again stands in the Ingress alone, which no watch shows any more.
@@ -264,7 +264,7 @@ pub async fn turned_away(cluster: &Cluster) {
     tokio::time::sleep(Duration::from_secs(3)).await;
     // Meanwhile it is mended, which cannot be written yet.
     scene.route("lost", "web").await;
-    tokio::time::sleep(Duration::from_secs(25)).await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
     let turned = scene.known().await;
     cluster.delete("", &webhook).await;
     assert_eq!(turned, before, "it was not turned away");
@@ -322,7 +322,7 @@ pub async fn two_at_once(cluster: &Cluster) {
         let list = api.list(&ListParams::default()).await.expect("the Diagnoses");
         list.items.into_iter().map(|d| d.metadata.resource_version).collect::<Vec<_>>()
     };
-    let at_rest = cluster.stays(Duration::from_secs(30), versions).await;
+    let at_rest = cluster.stays(Duration::from_secs(20), versions).await;
     let _ = other.kill();
     let _ = other.wait();
     assert!(at_rest, "two controllers write by turns");
