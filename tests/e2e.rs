@@ -26,7 +26,7 @@ use e2e::table::Row;
 use futures::StreamExt;
 
 /// Faults made at once; more only slow each other down on a small machine.
-const AT_ONCE: usize = 7;
+const AT_ONCE: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster: make e2e"]

@@ -109,8 +109,14 @@ pub async fn job(cluster: &Cluster) {
              done
              [ \"$code\" = 1 ] || {{ echo \"exit code is '$code', not 1\"; $KUBECTL -n culprit-system logs job/culprit-once --tail=5; }} >&2
              [ \"$code\" = 1 ]
-             $KUBECTL -n culprit-system logs job/culprit-once | grep -q route-backend-service-missing
-             $KUBECTL -n {namespace} get dx ingress-web -o jsonpath={{.status.verdict}} | grep -q Failing"
+             # The end of a log may come after that of its container.
+             for i in $(seq 20); do
+               named=$($KUBECTL -n culprit-system logs job/culprit-once | grep -c route-backend-service-missing || true)
+               [ \"$named\" = 0 ] || break; sleep 0.5
+             done
+             [ \"$named\" != 0 ] || {{ echo \"its log does not name the cause\"; exit 1; }} >&2
+             verdict=$($KUBECTL -n {namespace} get dx ingress-web -o jsonpath={{.status.verdict}})
+             [ \"$verdict\" = Failing ] || {{ echo \"the verdict is $verdict\"; exit 1; }} >&2"
         ),
         &[],
     );

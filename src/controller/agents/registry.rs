@@ -170,6 +170,8 @@ impl Session {
 
     async fn ask(&self, pod: &PodRef, probe: &Probe) -> Reply {
         tokio::select! {
+            // An answer that came before the end counts.
+            biased;
             reply = self.put(pod, probe) => reply,
             () = self.ended.cancelled() => Reply::Ended,
         }
