@@ -26,7 +26,7 @@ use e2e::table::Row;
 use futures::StreamExt;
 
 /// Faults made at once; more only slow each other down on a small machine.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 5;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster: make e2e"]
@@ -146,10 +146,10 @@ mod alone {
         nodes_that_do_not_reach_each_other_are_seen: checks::of_nodes;
         a_silent_watch_is_noticed_and_begun_anew: outages::watches_silent;
         a_spoilt_authority_is_made_anew_and_agents_come_back: agents::authority_spoilt;
-        a_node_that_is_lost_is_what_is_named: outages::node_lost;
         another_replica_takes_over_where_the_leader_is_killed: outages::leader_killed;
         nothing_is_lost_where_etcd_is_frozen: outages::etcd_frozen;
         nothing_is_lost_where_the_api_server_is_stopped_for_a_minute: outages::api_server_stopped;
+        nothing_wrong_is_said_where_a_node_is_lost: outages::node_lost;
         rotated_credentials_are_read_anew: outages::credentials_rotated;
         two_controllers_never_fight_over_a_field: outages::two_at_once;
         what_is_forbidden_is_unknown_and_comes_back: outages::kind_forbidden;

@@ -16,6 +16,8 @@ use crate::snapshot::objects::ObjectRef;
 const SHORTEST: Duration = Duration::from_millis(1500);
 /// Longest one: what is rarer is little better than the examinations themselves, and none is sent then.
 const LONGEST: Duration = Duration::from_secs(15);
+/// A pulse may last for one part in so many of the time until the next one.
+const SPARING: u32 = 3;
 /// False alarms of a route that count; each doubles the time between its pulses.
 const MOST_ALARMS: u8 = 5;
 
@@ -49,6 +51,14 @@ struct Entry {
     raised: bool,
     /// Examinations in a row that a pulse had made due for nothing.
     alarms: u8,
+}
+
+impl Entry {
+    /// Time until the next pulse. A route that takes long is asked more rarely, so that nobody works for pulses most of the time.
+    fn pause(&self, period: Duration) -> Duration {
+        let limit = self.beats.iter().map(|beat| beat.probe.timeout).max().unwrap_or_default();
+        period.max(limit * SPARING) * (1 << self.alarms)
+    }
 }
 
 impl Inner {
@@ -94,8 +104,9 @@ impl Pulses {
         if period.is_none() {
             beats = Vec::new();
         }
-        let next = period.map(|p| Instant::now() + p * (1 << alarms));
-        inner.entries.insert(target.clone(), Entry { beats, count, next, alarms, ..Entry::default() });
+        let mut entry = Entry { beats, count, alarms, ..Entry::default() };
+        entry.next = period.map(|p| Instant::now() + entry.pause(p));
+        inner.entries.insert(target.clone(), entry);
     }
 
     /// A route is gone.
@@ -147,7 +158,7 @@ impl Pulses {
         let period = inner.period(self.rate).unwrap_or(SHORTEST);
         let Some(entry) = inner.entries.get_mut(target).filter(|e| e.asking) else { return false };
         entry.asking = false;
-        entry.next = Some(Instant::now() + period * (1 << entry.alarms));
+        entry.next = Some(Instant::now() + entry.pause(period));
         let raises = is_missed && !entry.examined;
         entry.raised |= raises;
         entry.examined |= raises;
@@ -238,6 +249,17 @@ mod tests {
         pulses.keep(&target(1), ok());
         assert!(!asked_after(&pulses, 1.9).await, "an examination that comes by itself takes back one of two alarms");
         assert!(asked_after(&pulses, 0.1).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_route_is_asked_more_rarely() {
+        let pulses = Pulses::new(20);
+        let mut slow = ok();
+        slow.iter_mut().for_each(|beat| beat.probe.timeout = SHORTEST * 2);
+        pulses.keep(&target(1), slow);
+        assert!(!asked_after(&pulses, 5.9).await);
+        assert!(asked_after(&pulses, 0.1).await);
+        assert!(!asked_after(&pulses, 5.9).await);
     }
 
     #[tokio::test(start_paused = true)]

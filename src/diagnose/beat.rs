@@ -70,7 +70,7 @@ impl Beat {
 /// One that was answered with this status, for tests of others.
 #[cfg(test)]
 pub(crate) fn beat_answered(status: u16) -> Beat {
-    let probe = Probe::connect(([10, 0, 0, 7], 80).into());
+    let probe = Probe { timeout: SHORTEST, ..Probe::connect(([10, 0, 0, 7], 80).into()) };
     Beat { probe, kind: Kind::Status { code: status, is_cut: false } }
 }
 
