@@ -244,8 +244,9 @@ pub async fn watches_silent(cluster: &Cluster) {
     // That it works is seen by asking. That it leads to nobody again stands in the Ingress alone, which no watch shows any more.
     scene.route("lost", "nobody").await;
     scene.within("ingress-lost", Duration::from_secs(180), |s| s.cause.as_deref() == Some("route-backend-service-missing")).await;
+    // A watch that lives shows a change within seconds.
     let took = begun.elapsed();
-    assert!(took > Duration::from_secs(30), "the watches were not silent: a change was seen after {took:?}");
+    assert!(took > Duration::from_secs(10), "the watches were not silent: a change was seen after {took:?}");
     // Writes meet the connections that died while they were idle, one by one.
     scene.sees_faults(PATIENCE).await;
     cluster.remove_namespace(&scene.namespace).await;
