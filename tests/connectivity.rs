@@ -271,6 +271,20 @@ fn every_replica_of_dns_is_asked_from_every_source() {
 }
 
 #[test]
+fn a_pod_that_goes_while_it_asks_for_names_is_no_outage_of_dns() {
+    let yaml = "{from: {nodes: {}}, dns: [kubernetes.default.svc.cluster.local]}";
+    let silent = Network { names: [("10.244.2.53", Outcome::NotResolved(DnsFailure::Unreachable))].into(), ..Network::default() };
+    let mut later = cluster("");
+    for n in 1..=3 {
+        let name = format!("agent-{n}");
+        let agent = later.pods_in("culprit-agents").find(|p| p.meta.name.as_str() == name).expect("an agent").reference();
+        later.remove(&agent);
+    }
+    let gone = judged_later(&cluster(""), &later, "culprit-system", yaml, &silent);
+    assert_eq!((gone.verdict, gone.cause), (Verdict::Unknown, None));
+}
+
+#[test]
 fn a_host_is_resolved_from_the_pod_and_filtered_before_it_is_asked() {
     let yaml = "{from: {pods: {matchLabels: {app: web}}}, to: {host: db.example.com}, port: 5432}";
     let leads_to =

@@ -254,8 +254,8 @@ fn names(snapshot: &Snapshot, plan: &Plan, answers: &Answers) -> Names {
                     continue;
                 }
                 Outcome::Resolved(_) => names.answered += 1,
-                _ if !servers.contains(&replica.address) => {
-                    names.unknown.get_or_insert(format!("{asked}: it went while it was asked"));
+                _ if !servers.contains(&replica.address) || !is_as_planned(snapshot, &plan.places[*place].declared) => {
+                    names.unknown.get_or_insert(format!("{asked}: one of them went meanwhile"));
                     continue;
                 }
                 other => {
