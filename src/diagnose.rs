@@ -29,8 +29,8 @@ pub use beat::Beat;
 #[cfg(test)]
 pub(crate) use beat::beat_answered;
 pub use examination::{Examination, Step};
-pub(crate) use settings::duration;
 pub use settings::{InvalidSettings, Settings};
+pub(crate) use settings::{duration, pause};
 pub use status::{Conclusion, carried_over, carry_over, has_cause, succeed};
 pub(crate) use status::{camel_case, rounded};
 pub use target::{document_name, namespace_of, object_of, target_of};

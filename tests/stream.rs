@@ -87,8 +87,7 @@ async fn what_is_never_answered_ends_with_its_deadline() {
 async fn an_agent_that_leaves_finishes_what_is_under_way_and_takes_nothing_new() {
     let rig = Rig::new().await;
     let script = Arc::new(Script::default());
-    let agent = rig.session(script.clone());
-    rig.until("node1 is connected", || rig.agents.has("node1")).await;
+    let agent = rig.connected_with(script.clone()).await;
     let slow = connect(SLOW);
     let (answer, later) = tokio::join!(rig.ask(&slow), async {
         rig.until("it is asked", || script.asked.load(Ordering::Relaxed) == 1).await;
@@ -105,8 +104,7 @@ async fn an_agent_that_leaves_finishes_what_is_under_way_and_takes_nothing_new()
 async fn what_is_over_wide_or_too_big_is_refused_and_counted() {
     let rig = Rig::new().await;
     let script = Arc::new(Script::default());
-    let agent = rig.session(script.clone());
-    rig.until("node1 is connected", || rig.agents.has("node1")).await;
+    let agent = rig.connected_with(script.clone()).await;
     let wide = Probe { timeout: Duration::from_secs(31), ..connect(80) };
     assert!(matches!(rig.ask(&wide).await, Err(Unanswered::Refused(_, why)) if why.contains("31s is not within 30s")));
     assert_eq!(script.asked.load(Ordering::Relaxed), 0);

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use super::agents::Agents;
 use super::state::State;
 use super::writer;
-use crate::api::{ConnectivityCheck, ConnectivityCheckSpec, Destination, FIELD_MANAGER, Source, Verdict};
+use crate::api::{ConnectivityCheck, ConnectivityCheckSpec, Destination, FIELD_MANAGER, Source};
 use crate::connectivity::{self, FromPods, Place, Where};
-use crate::diagnose::duration;
+use crate::diagnose::{duration, pause};
 use crate::path::dns::KNOWN_NAME;
 use crate::probe::{Observation, Probe};
 use crate::snapshot::kubernetes::follow::{Change, Reached, follow, key_of};
@@ -26,8 +26,6 @@ use crate::vantage::Lends;
 
 /// Time between two rounds where a check does not say.
 const INTERVAL: Duration = Duration::from_secs(30);
-/// What is not as expected is asked again this soon.
-const ASK_BROKEN: Duration = Duration::from_secs(10);
 /// Rounds under way at once.
 const AT_ONCE: usize = 8;
 /// Changes held back while they are applied.
@@ -123,9 +121,8 @@ fn end(entries: &mut BTreeMap<Key, Entry>, key: &Key, written: Option<Connectivi
     let Some(entry) = entries.get_mut(key) else { return };
     entry.running = false;
     let interval = entry.check.spec.interval.as_deref().and_then(duration).unwrap_or(INTERVAL);
-    let verdict = written.as_ref().and_then(|c| c.status.as_ref()).map(|s| s.verdict);
-    let wait = if verdict == Some(Verdict::Healthy) { interval } else { interval.min(ASK_BROKEN) };
-    entry.due = Instant::now() + wait;
+    let verdict = written.as_ref().and_then(|c| c.status.as_ref()).map(|s| s.verdict).unwrap_or_default();
+    entry.due = Instant::now() + pause(verdict, interval);
     // What was written is what the next round goes on from, whether or not the watch has shown it.
     if let Some(written) = written {
         entry.check.status = written.status;

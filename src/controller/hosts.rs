@@ -1,18 +1,15 @@
 //! Docker hosts: their gateways' Diagnoses are kept beside the cluster's, as `culprit docker --write-diagnoses` keeps them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::diagnose::Settings;
 use crate::engines::{self, Writer};
 use crate::metrics::Metrics;
 use crate::snapshot::docker::engine::Endpoint;
-
-/// How often each gateway is asked while nothing changes.
-const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Which Docker hosts, and how.
 #[derive(Clone, Debug)]
@@ -31,7 +28,7 @@ pub async fn run(client: Client, namespace: String, options: Options, leader: wa
         // Whoever led meanwhile has written too: what was written before counts for nothing.
         let fresh = move || {
             let writer = Some(Writer::new(client.clone(), namespace.clone()));
-            engines::Options { interval: INTERVAL, helper_image: image.clone(), writer }
+            engines::Options { interval: Settings::default().interval, helper_image: image.clone(), writer }
         };
         hosts.spawn(keep(engine, fresh, leader.clone(), metrics.clone()));
     }

@@ -17,7 +17,7 @@ use super::pulses::Pulses;
 use super::state::{State, opted_out};
 use super::writer;
 use crate::api::{ANNOTATION_DIAGNOSE, Confidence, Diagnosis, DiagnosisStatus, Verdict};
-use crate::diagnose::{Beat, Conclusion, Settings, has_cause, succeed};
+use crate::diagnose::{Beat, Conclusion, Settings, has_cause, pause, succeed};
 use crate::fact::Fact;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -36,9 +36,7 @@ const SETTLE_WITHOUT_CAUSE: Duration = Duration::from_secs(6);
 const FOLLOW_UP: Duration = Duration::from_secs(7);
 /// Pause between such looks.
 const FOLLOW_UP_PAUSE: Duration = Duration::from_secs(1);
-/// What does not work is asked again this soon, since what mends it may be no event.
-const ASK_BROKEN: Duration = Duration::from_secs(10);
-/// The same where the cause may still turn out to be another one, and routes are few.
+/// What does not work is asked again this soon where the cause may still turn out to be another one, and routes are few.
 const ASK_EARLY: Duration = Duration::from_secs(3);
 /// A cause that stands for so long is taken for the one.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
@@ -264,9 +262,8 @@ fn again(shared: &Shared, target: &ObjectRef, status: &DiagnosisStatus, interval
         return FOLLOW_UP_PAUSE;
     }
     match status.verdict {
-        Verdict::Healthy => jittered(interval),
         Verdict::Degraded | Verdict::Failing if is_early(status) && !is_rare(interval) && shared.pulses.are_sent() => ASK_EARLY,
-        Verdict::Unknown | Verdict::Degraded | Verdict::Failing => jittered(interval.min(ASK_BROKEN)),
+        verdict => jittered(pause(verdict, interval)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::{DiagnosisSpec, ProbeSettings};
+use crate::api::{DiagnosisSpec, ProbeSettings, Verdict};
 use crate::probe::Method;
 
 /// How routes are asked. Parsed, never raw text.
@@ -39,6 +39,14 @@ impl Default for Settings {
             usual: None,
         }
     }
+}
+
+/// What does not work is asked again this soon, since what mends it may be no event.
+const ASK_BROKEN: Duration = Duration::from_secs(10);
+
+/// Time until what has this verdict is asked again while nothing changes, given its interval.
+pub fn pause(verdict: Verdict, interval: Duration) -> Duration {
+    if verdict == Verdict::Healthy { interval } else { interval.min(ASK_BROKEN) }
 }
 
 /// A setting that could not be read. The API server refuses most of them; files may still hold them.

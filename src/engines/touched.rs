@@ -27,9 +27,8 @@ pub fn touched(snapshot: &Snapshot, host: &Host, changes: &BTreeSet<Touched>) ->
 pub fn differences(before: &Host, after: &Host) -> BTreeSet<Touched> {
     let container = |container: &Arc<Container>| Touched::Container(container.id.to_string());
     let network = |network: &Arc<Network>| Touched::Network { name: network.name.to_string(), container: None };
-    let told = |host: &Host, name: &str| host.configurations.get(name).cloned();
     let names = before.configurations.keys().chain(after.configurations.keys());
-    let told_anew = names.filter(|name| told(before, name) != told(after, name));
+    let told_anew = names.filter(|name| before.configurations.get(*name) != after.configurations.get(*name));
     let of_gateways = told_anew.filter_map(|name| Some(container(after.container(name).or_else(|| before.container(name))?)));
     let of_containers = differing(&before.containers, &after.containers, |c| &c.id, container);
     let of_networks = differing(&before.networks, &after.networks, |n| &n.id, network);

@@ -232,7 +232,22 @@ impl std::fmt::Display for Server {
 impl ConfiguredRoute {
     /// Every request to a gateway of which nothing is known but that it is one.
     pub fn untold() -> Self {
-        let upstream = Upstream {
+        ConfiguredRoute {
+            place: Place::default(),
+            listeners: Vec::new(),
+            host: None,
+            path: "/".into(),
+            path_type: PathType::Prefix,
+            resolver: None,
+            upstream: Upstream::untold(),
+        }
+    }
+}
+
+impl Upstream {
+    /// One of which nothing is told yet, its servers neither.
+    pub fn untold() -> Self {
+        Upstream {
             name: None,
             scheme: Scheme::Http,
             servers: Vec::new(),
@@ -243,16 +258,6 @@ impl ConfiguredRoute {
             verifies: false,
             read_timeout: None,
             largest_head: None,
-        };
-        let path_type = PathType::Prefix;
-        ConfiguredRoute {
-            place: Place::default(),
-            listeners: Vec::new(),
-            host: None,
-            path: "/".into(),
-            path_type,
-            resolver: None,
-            upstream,
         }
     }
 }

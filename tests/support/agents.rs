@@ -124,7 +124,12 @@ impl Rig {
 
     /// One session of node1's agent, once the controller has it.
     pub async fn connected(&self) -> AgentSession {
-        let session = self.session(Arc::default());
+        self.connected_with(Arc::default()).await
+    }
+
+    /// The same, which answers by a script.
+    pub async fn connected_with(&self, script: Arc<Script>) -> AgentSession {
+        let session = self.session(script);
         self.until("node1 is connected", || self.agents.has("node1")).await;
         session
     }

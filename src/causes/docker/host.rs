@@ -50,10 +50,12 @@ pub fn refuses<'a>(case: &Case<'a>) -> Result<Option<HostRefuses<'a>>, Missing> 
 
 /// Whether the host has an address: somebody publishes a port there, or its own table says so. No where nobody can look.
 fn is_hosts(case: &Case<'_>, route: &ContainerRoute, ip: IpAddr) -> Result<bool, Missing> {
-    let publishes = |c: &Arc<Container>| c.published.iter().any(|p| p.bound && p.host_ip == ip);
+    if route.host.containers.iter().flat_map(|c| &c.published).any(|p| p.bound && p.host_ip == ip) {
+        return Ok(true);
+    }
     // Elsewhere than on Linux what the engine calls its host is a machine within the host.
-    if route.host.containers.iter().any(publishes) || route.host.engine.is_apart() {
-        return Ok(route.host.containers.iter().any(publishes));
+    if route.host.engine.is_apart() {
+        return Ok(false);
     }
     Ok(case.look_docker_host_if_possible()?.is_some_and(|look| look.inside.addresses.contains(&ip)))
 }

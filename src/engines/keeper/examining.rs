@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Keeper, lock};
 use crate::api::{DiagnosisStatus, Verdict};
-use crate::diagnose::{Conclusion, Settings};
+use crate::diagnose::{Conclusion, Settings, pause};
 use crate::probe::PodRef;
 use crate::snapshot::objects::ObjectRef;
 use crate::vantage;
@@ -16,8 +16,6 @@ use crate::vantage;
 const SETTLE: Duration = Duration::from_secs(2);
 /// Pause between such looks.
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
-/// What does not work is asked again this soon, since what mends it may be no event.
-const ASK_BROKEN: Duration = Duration::from_secs(10);
 
 impl Keeper {
     /// Examines what is due for ever.
@@ -53,7 +51,7 @@ impl Keeper {
                     self.fall_behind(target, since);
                     return Some(wait);
                 }
-                let again = if conclusion.verdict() == Verdict::Healthy { self.interval } else { self.interval.min(ASK_BROKEN) };
+                let again = pause(conclusion.verdict(), self.interval);
                 (conclusion, Some(again))
             }
         };

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use super::notes::Notes;
 use super::text::{authority, excerpt};
-use super::{Configuration, ConfiguredRoute, HostHeader, Listener, Lookup, Place, Server, Upstream};
+use super::{Configuration, ConfiguredRoute, Listener, Place, Server, Upstream};
 use crate::probe::Scheme;
-use crate::snapshot::objects::PathType;
 use crate::snapshot::objects::docker::Container;
 
 /// The label: one URL, or several with commas between them.
@@ -34,22 +33,8 @@ pub fn read(container: &Container) -> Option<Configuration> {
     let routes = scheme.map(|scheme| ConfiguredRoute {
         place,
         listeners: listeners.clone(),
-        host: None,
-        path: "/".into(),
-        path_type: PathType::Prefix,
-        resolver: None,
-        upstream: Upstream {
-            name: None,
-            scheme,
-            servers: servers.into_iter().map(|(_, server)| server).collect(),
-            lookup: Lookup::WhileRunning,
-            host_header: HostHeader::Client,
-            path_prefix: None,
-            server_name: None,
-            verifies: false,
-            read_timeout: None,
-            largest_head: None,
-        },
+        upstream: Upstream { scheme, servers: servers.into_iter().map(|(_, server)| server).collect(), ..Upstream::untold() },
+        ..ConfiguredRoute::untold()
     });
     Some(Configuration { listeners, routes: routes.into_iter().collect(), notes: notes.into_vec(), ..Configuration::default() })
 }

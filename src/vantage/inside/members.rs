@@ -86,18 +86,13 @@ impl Known {
 impl Pass {
     fn over(proc: &Path) -> io::Result<Self> {
         let begun = Instant::now();
-        let mut groups = Vec::new();
-        for entry in fs::read_dir(proc)? {
-            let name = entry?.file_name();
-            let Some(pid) = name.to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-            groups.extend(fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).ok().map(|groups| (pid, groups)));
-        }
-        Ok(Pass { begun, groups })
+        let groups_of = |pid: u32| Some((pid, groups(proc, pid).ok()?));
+        Ok(Pass { begun, groups: numbers(proc)?.into_iter().filter_map(groups_of).collect() })
     }
 
     fn members(&self, proc: &Path, uid: &PodUid) -> Vec<Member> {
         let own = self.groups.iter().filter(|(_, groups)| uid.owns(groups).unwrap_or(false));
-        let mut members: Vec<Member> = own.filter_map(|(pid, _)| Some(Member { started: started(proc, *pid)?, pid: *pid })).collect();
+        let mut members: Vec<Member> = own.filter_map(|(pid, _)| member(proc, *pid)).collect();
         members.sort();
         members
     }
@@ -107,14 +102,8 @@ impl Pass {
 /// comes first. Passes over those that end meanwhile.
 pub fn of(proc: &Path, whose: &Whose) -> io::Result<Vec<Member>> {
     let owner = Owner::of(proc, whose);
-    let mut found = Vec::new();
-    for entry in fs::read_dir(proc)? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|n| n.parse().ok()) else { continue };
-        if owner.has(proc, pid) {
-            found.extend(started(proc, pid).map(|started| Member { started, pid }));
-        }
-    }
+    let own = numbers(proc)?.into_iter().filter(|pid| owner.has(proc, *pid));
+    let mut found: Vec<Member> = own.filter_map(|pid| member(proc, pid)).collect();
     found.sort_by_key(|member| (*whose != Whose::Network(member.pid), *member));
     Ok(found)
 }
@@ -155,13 +144,24 @@ impl<'a> Owner<'a> {
 
     fn has(&self, proc: &Path, pid: u32) -> bool {
         match self {
-            Owner::Pod(uid) => {
-                let groups = fs::read_to_string(proc.join(pid.to_string()).join("cgroup"));
-                groups.is_ok_and(|groups| uid.owns(&groups).unwrap_or(false))
-            }
+            Owner::Pod(uid) => groups(proc, pid).is_ok_and(|groups| uid.owns(&groups).unwrap_or(false)),
             Owner::Network(of) => of.is_some() && network(proc, pid) == *of,
         }
     }
+}
+
+/// The numbers of all processes.
+fn numbers(proc: &Path) -> io::Result<Vec<u32>> {
+    let names = fs::read_dir(proc)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+}
+
+fn member(proc: &Path, pid: u32) -> Option<Member> {
+    Some(Member { started: started(proc, pid)?, pid })
+}
+
+fn groups(proc: &Path, pid: u32) -> io::Result<String> {
+    fs::read_to_string(proc.join(pid.to_string()).join("cgroup"))
 }
 
 fn network(proc: &Path, pid: u32) -> Option<PathBuf> {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::evidence::config::limits::{SERVERS, cut};
 use crate::evidence::config::notes::Notes;
 use crate::evidence::config::tree::Tree;
-use crate::evidence::config::{HostHeader, Lookup, Place, Server, Upstream};
+use crate::evidence::config::{Lookup, Place, Server, Upstream};
 use crate::probe::Scheme;
 
 /// All clusters by their names.
@@ -44,18 +44,7 @@ impl Clusters {
 }
 
 fn empty(name: Option<&str>) -> Upstream {
-    Upstream {
-        name: name.map(str::to_owned),
-        scheme: Scheme::Http,
-        servers: Vec::new(),
-        lookup: Lookup::Given,
-        host_header: HostHeader::Client,
-        path_prefix: None,
-        server_name: None,
-        verifies: false,
-        read_timeout: None,
-        largest_head: None,
-    }
+    Upstream { name: name.map(str::to_owned), lookup: Lookup::Given, ..Upstream::untold() }
 }
 
 fn cluster(tree: &Tree, notes: &mut Notes) -> Upstream {
